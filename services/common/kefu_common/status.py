@@ -7,6 +7,7 @@ the same details from a status that another of our processes sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -124,7 +125,8 @@ def to_rpc_status(error: KefuError) -> grpc.Status:
 
 def from_call_error(error: grpc.RpcError) -> KefuError | None:
     """The KefuError inside a failed call, or None where the status is not one of ours."""
-    for key, value in error.trailing_metadata() or ():
+    metadata: Any = error.trailing_metadata() or ()
+    for key, value in metadata:
         if key == "grpc-status-details-bin":
             status = status_pb2.Status.FromString(value)
             return _from_status(status)

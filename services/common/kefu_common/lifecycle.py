@@ -1,0 +1,50 @@
+"""From the first signal to the last answer: health off, wait for the endpoints to notice, drain, close.
+
+    await run_until_signal(server, begin_drain=health.enter_graceful_shutdown, settle=2.0, drain=30.0)
+
+The first SIGTERM or SIGINT drains; a second one ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import grpc
+import structlog
+
+log = structlog.get_logger()
+
+
+async def run_until_signal(
+    server: grpc.aio.Server,
+    *,
+    begin_drain: Callable[[], Awaitable[None]],
+    settle: float,
+    drain: float,
+) -> None:
+    """Serves until a signal. `settle`: seconds in which new calls are still taken while health already says no (load
+    balancers need that long to look). `drain`: seconds that running calls have to finish."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            log.warning("second signal: leaving at once")
+            os._exit(130)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await stopping.wait()
+        log.info("draining", settle_seconds=settle, drain_seconds=drain)
+        await begin_drain()
+        await asyncio.sleep(settle)
+        await server.stop(drain)
+        log.info("stopped")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

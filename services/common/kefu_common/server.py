@@ -1,0 +1,164 @@
+"""What stands around every method of our gRPC servers: request id, errors as status, one log line a call.
+
+    server = grpc.aio.server(interceptors=[CallInterceptor()], options=channel_options(max_bytes))
+
+A KefuError that leaves a servicer becomes its status (`kefu_common.status`). Anything else becomes INTERNAL with a fixed
+text: a decoder's or a driver's own words never leave the process.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from grpc_status import rpc_status
+
+from kefu_common.errors import KefuError, Reason
+from kefu_common.status import CODES, to_status
+
+REQUEST_ID_KEY = "x-request-id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# Health probes and reflection come every few seconds and say nothing when they succeed.
+_QUIET = ("/grpc.health.", "/grpc.reflection.")
+
+log = structlog.get_logger()
+
+# Told of every finished call: method, status code, seconds, reason (None on success).
+Observer = Callable[[str, grpc.StatusCode, float, Reason | None], None]
+
+
+def channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
+    """Options for a server or a channel: explicit message limits, and keep-alive that finds dead peers."""
+    return [
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def request_id_of(context: grpc.aio.ServicerContext) -> str:
+    """The call's id: the caller's `x-request-id` where it is a plain word, else a new one."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every method. `observe` is told of each finished call."""
+
+    def __init__(self, observe: Observer | None = None) -> None:
+        self._observe = observe
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = await continuation(details)
+        if handler is None or details.method.startswith(_QUIET):
+            return handler
+        make, inner = _shape(handler)
+        wrap = self._stream if handler.response_streaming else self._unary
+        wrapped: grpc.RpcMethodHandler = make(
+            wrap(details.method, inner),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return wrapped
+
+    def _unary(self, method: str, inner: Any) -> Any:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            watch = _Watch(method, context, self._observe)
+            try:
+                response = await inner(request, context)
+            except BaseException as error:
+                await watch.failed(error)
+                raise
+            watch.done()
+            return response
+
+        return call
+
+    def _stream(self, method: str, inner: Any) -> Any:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            watch = _Watch(method, context, self._observe)
+            responses = inner(request, context)
+            try:
+                async for response in responses:
+                    yield response
+            except BaseException as error:
+                await watch.failed(error)
+                raise
+            finally:
+                # A caller that went away leaves the inner generator suspended: closing it here runs its clean-up
+                # (and so cancels the upstream call) now, and not whenever it is collected.
+                await responses.aclose()
+            watch.done()
+
+        return call
+
+
+def _shape(handler: grpc.RpcMethodHandler) -> tuple[Any, Any]:
+    if handler.request_streaming and handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler, handler.stream_stream
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler, handler.stream_unary
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler, handler.unary_stream
+    return grpc.unary_unary_rpc_method_handler, handler.unary_unary
+
+
+class _Watch:
+    """One call: its id in the log context, its time, and how it ended."""
+
+    def __init__(
+        self, method: str, context: grpc.aio.ServicerContext, observe: Observer | None
+    ) -> None:
+        self._method = method
+        self._context = context
+        self._observe = observe
+        self._start = time.perf_counter()
+        self._id = request_id_of(context)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=self._id)
+
+    def done(self) -> None:
+        self._tell(grpc.StatusCode.OK, None)
+
+    async def failed(self, error: BaseException) -> None:
+        if isinstance(error, KefuError):
+            known = error
+        elif isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
+            log.error("unexpected failure", method=self._method, exc_info=error)
+            known = KefuError(Reason.INTERNAL, "something went wrong on our side")
+        else:
+            # Cancellation and aborts of others: nothing to send, only to count.
+            self._tell(grpc.StatusCode.CANCELLED, None)
+            return
+        self._tell(CODES[known.reason], known.reason)
+        known.metadata.setdefault("request_id", self._id)
+        # grpc-stubs do not know this method of grpc.aio's context.
+        context: Any = self._context
+        await context.abort_with_status(rpc_status.to_status(to_status(known)))
+
+    def _tell(self, code: grpc.StatusCode, reason: Reason | None) -> None:
+        seconds = time.perf_counter() - self._start
+        if self._observe is not None:
+            self._observe(self._method, code, seconds, reason)
+        log.info(
+            "call",
+            method=self._method,
+            code=code.name,
+            reason=None if reason is None else reason.value,
+            milliseconds=round(seconds * 1000, 2),
+        )
