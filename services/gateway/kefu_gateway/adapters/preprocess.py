@@ -1,0 +1,86 @@
+"""The sidecar that prepares pictures, over its unix socket."""
+
+from __future__ import annotations
+
+import grpc
+import structlog
+
+from kefu.media.v1 import picture_pb2
+from kefu.preprocess.v1 import preprocess_service_pb2 as pb
+from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
+from kefu_common.errors import KefuError, Reason
+from kefu_common.status import from_call_error
+from kefu_gateway.adapters.pictures import report_from_proto
+from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.ports import PreparedPicture
+from kefu_gateway.domain.question import CropMode, PicturePart
+
+log = structlog.get_logger()
+
+_CROP_MODES = {
+    CropMode.AUTO: picture_pb2.CROP_MODE_AUTO,
+    CropMode.FORCE: picture_pb2.CROP_MODE_FORCE,
+    CropMode.FORBID: picture_pb2.CROP_MODE_FORBID,
+}
+
+
+class SidecarPreparer:
+    """Implements the port PicturePreparer."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, scale_down_oversized: bool) -> None:
+        self._stub = pb_grpc.PreprocessServiceStub(channel)
+        self._scale_down_oversized = scale_down_oversized
+
+    async def prepare(
+        self, picture: PicturePart, data: bytes, card: ModelCard, *, language: str, timeout: float
+    ) -> PreparedPicture:
+        request = pb.PrepareRequest(
+            data=data,
+            media_type=picture.media_type,
+            profile=profile_of(card),
+            crop_mode=_CROP_MODES[picture.crop_mode],
+            find_elements=picture.find_elements,
+            scale_down_oversized=self._scale_down_oversized,
+            language=language,
+        )
+        try:
+            response = await self._stub.Prepare(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise _call_error(error) from None
+        return PreparedPicture(data=response.data, report=report_from_proto(response.report))
+
+
+def profile_of(card: ModelCard) -> pb.Profile:
+    """The card's preprocessing profile on the wire; what the card leaves open stays the sidecar's default."""
+    wanted = card.preprocess
+    return pb.Profile(
+        name=wanted.name,
+        max_pixels=wanted.max_pixels,
+        min_pixels=wanted.min_pixels,
+        contrast=wanted.contrast,
+        sharpen=wanted.sharpen,
+        clahe=wanted.clahe,
+        webp_quality=wanted.webp_quality,
+        multiple_of=wanted.multiple_of,
+    )
+
+
+def _call_error(error: grpc.aio.AioRpcError) -> KefuError:
+    known = from_call_error(error)
+    if known is not None and known.reason is not Reason.INTERNAL:
+        return known
+    code = error.code()
+    log.warning("sidecar call failed", code=code.name, words=(error.details() or "")[:500])
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return KefuError(
+            Reason.DEADLINE_EXCEEDED,
+            "the deadline passed while the picture was prepared",
+            stage="gather",
+        )
+    if code is grpc.StatusCode.INTERNAL:
+        return KefuError(Reason.INTERNAL, "something went wrong on our side")
+    return KefuError(
+        Reason.PREPROCESS_UNAVAILABLE,
+        "the preprocessing sidecar does not answer",
+        dependency="preprocess",
+    )

@@ -1,0 +1,222 @@
+"""The model host: Triton's gRPC protocol (KServe v2 plus ModelStreamInfer) and the tensor contract of every VLM.
+
+    host = TritonHost(channel, StallLimits())
+    async with aclosing(host.infer(inference, timeout=30.0)) as chunks: ...
+
+The requests are built from the protocol's own messages: tritonclient's tensors cost a numpy round trip for each field,
+and its stream keeps a queue that hides cancellation. One stream a request, so that cancelling one cancels one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import struct
+from array import array
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from kefu_common.errors import KefuError, Reason
+from kefu_gateway.domain.ports import Inference, Sampling, TokenChunk
+
+log = structlog.get_logger()
+
+# The vlm backend begins its own errors with a word in brackets; the sentence behind it is for our log only.
+_BACKEND_ERROR = re.compile(r"KEFU\[([a-z_]+)\]")
+_BACKEND_REASONS: Mapping[str, Reason] = {
+    "prompt_too_long": Reason.PROMPT_TOO_LONG,
+    "schema_invalid": Reason.SCHEMA_INVALID,
+    "overloaded": Reason.OVERLOADED,
+    "not_ready": Reason.MODEL_NOT_READY,
+    "engine_dead": Reason.MODEL_SERVER_UNAVAILABLE,
+}
+# Triton's own words where the model, not the request, is at fault. There is no code for these: they come as text.
+_MODEL_GONE = re.compile(
+    r"unknown model|is not ready|no available versions|unloaded|not found", re.IGNORECASE
+)
+_SERVER_GONE = re.compile(
+    r"stub process|is not healthy|shutting down|server exiting|failed to receive|broken",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StallLimits:
+    """Seconds without any token after which the host is taken for dead, before the first token and after it."""
+
+    first_token: float = 60.0
+    next_token: float = 20.0
+
+
+class TritonHost:
+    """Speaks the tensor contract over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel, stall: StallLimits) -> None:
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        self._stall = stall
+
+    async def infer(
+        self, inference: Inference, *, timeout: float
+    ) -> AsyncGenerator[TokenChunk, None]:
+        call = self._stub.ModelStreamInfer(timeout=timeout)
+        try:
+            await call.write(build_request(inference))
+            await call.done_writing()
+            finished = False
+            limit = self._stall.first_token
+            while True:
+                async with asyncio.timeout(limit):
+                    response = await call.read()
+                if response is grpc.aio.EOF:
+                    break
+                if response.error_message:
+                    raise _host_error(response.error_message, inference.model)
+                chunk = read_response(response.infer_response)
+                if chunk is None:
+                    continue
+                limit = self._stall.next_token
+                finished = finished or bool(chunk.finish_reason)
+                yield chunk
+            if not finished:
+                # A stream that ends cleanly but says no reason lost its answer: never pass that off as whole.
+                await _raise_status(call)
+                raise _gone("the model server ended the answer without finishing it")
+        except TimeoutError:
+            log.warning("model stalled", model=inference.model, seconds=limit)
+            raise _gone("the model server sends no tokens any more") from None
+        except grpc.aio.AioRpcError as error:
+            raise _call_error(error) from None
+        finally:
+            call.cancel()
+
+
+def build_request(inference: Inference) -> service_pb2.ModelInferRequest:
+    """The contract's four inputs as raw tensors of a batch of one."""
+    sizes = array("i", [len(picture) for picture in inference.pictures])
+    ids = array("i", inference.input_ids)
+    images = b"".join(inference.pictures)
+    request = service_pb2.ModelInferRequest(model_name=inference.model)
+    # Without it a decoupled model's last response may come empty-handed, and the end is only the stream's end.
+    request.parameters["triton_enable_empty_final_response"].bool_param = True
+    for name, kind, count, raw in (
+        ("input_ids", "INT32", len(ids), ids.tobytes()),
+        ("images", "UINT8", len(images), images),
+        ("image_sizes", "INT32", len(sizes), sizes.tobytes()),
+        ("sampling", "BYTES", 1, _bytes_tensor(sampling_json(inference.sampling, inference.debug))),
+    ):
+        tensor = request.inputs.add(name=name, datatype=kind)
+        tensor.shape.extend((1, count))
+        request.raw_input_contents.append(raw)
+    return request
+
+
+def sampling_json(sampling: Sampling, debug: bool) -> bytes:
+    """The `sampling` tensor's JSON; absent keys mean "none"."""
+    settings: dict[str, Any] = {
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "logprobs": True,
+    }
+    if sampling.seed is not None:
+        settings["seed"] = sampling.seed
+    if sampling.stop:
+        settings["stop"] = list(sampling.stop)
+    if sampling.json_schema:
+        settings["json_schema"] = json.loads(sampling.json_schema)
+    if debug:
+        settings["debug"] = True
+    return json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def read_response(response: service_pb2.ModelInferResponse) -> TokenChunk | None:
+    """The contract's six outputs; None for the empty response that only says FINAL."""
+    raw = {
+        output.name: content
+        for output, content in zip(response.outputs, response.raw_output_contents, strict=False)
+    }
+    if not raw:
+        return None
+    ids, logprobs, usage = array("i"), array("f"), array("i")
+    ids.frombytes(raw.get("token_ids", b""))
+    logprobs.frombytes(raw.get("logprobs", b""))
+    usage.frombytes(raw.get("usage", b""))
+    details = _bytes_value(raw.get("details", b""))
+    return TokenChunk(
+        token_ids=ids,
+        text=_bytes_value(raw.get("text", b"")).decode(),
+        logprobs=logprobs,
+        finish_reason=_bytes_value(raw.get("finish_reason", b"")).decode(),
+        details=json.loads(details) if details else {},
+        usage=(usage[0], usage[1], usage[2]) if len(usage) == 3 else (0, 0, 0),
+    )
+
+
+def _bytes_tensor(value: bytes) -> bytes:
+    """A BYTES tensor of one element: its length as 4 little-endian bytes, then itself (KServe v2, binary data)."""
+    return struct.pack("<I", len(value)) + value
+
+
+def _bytes_value(raw: bytes) -> bytes:
+    return raw[4 : 4 + struct.unpack_from("<I", raw)[0]] if len(raw) >= 4 else b""
+
+
+def _host_error(message: str, model: str) -> KefuError:
+    """What Triton or the backend said in a response, as one of our reasons. Its words go to the log only."""
+    log.warning("model server refused", model=model, words=message[:500])
+    found = _BACKEND_ERROR.search(message)
+    if found is not None:
+        reason = _BACKEND_REASONS.get(found[1], Reason.INTERNAL)
+        return KefuError(reason, _SENTENCES.get(reason, "something went wrong on our side"))
+    if _SERVER_GONE.search(message):
+        return _gone("the model broke off")
+    if _MODEL_GONE.search(message):
+        return KefuError(
+            Reason.MODEL_NOT_READY, "the model is loading or being reloaded", model=model
+        )
+    return KefuError(Reason.INTERNAL, "something went wrong on our side")
+
+
+_SENTENCES: Mapping[Reason, str] = {
+    Reason.PROMPT_TOO_LONG: "the question is longer than the model's context",
+    Reason.SCHEMA_INVALID: "the model host cannot enforce this JSON schema",
+    Reason.OVERLOADED: "the model host has as much work as it may hold",
+    Reason.MODEL_NOT_READY: "the model is loading or being reloaded",
+    Reason.MODEL_SERVER_UNAVAILABLE: "the model broke off",
+}
+
+
+def _call_error(error: grpc.aio.AioRpcError) -> KefuError:
+    code = error.code()
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return KefuError(
+            Reason.DEADLINE_EXCEEDED, "the deadline passed while the model answered", stage="infer"
+        )
+    log.warning("model server call failed", code=code.name, words=(error.details() or "")[:500])
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return _gone("the model server does not answer")
+    if code is grpc.StatusCode.NOT_FOUND:
+        return KefuError(Reason.MODEL_NOT_READY, _SENTENCES[Reason.MODEL_NOT_READY])
+    return KefuError(Reason.INTERNAL, "something went wrong on our side")
+
+
+async def _raise_status(call: Any) -> None:
+    """Raises what the call ended with, if that was not OK."""
+    code = await call.code()
+    if code is not grpc.StatusCode.OK:
+        raise grpc.aio.AioRpcError(
+            code,
+            await call.initial_metadata(),
+            await call.trailing_metadata(),
+            await call.details(),
+        )
+
+
+def _gone(sentence: str) -> KefuError:
+    return KefuError(Reason.MODEL_SERVER_UNAVAILABLE, sentence, dependency="triton")

@@ -1,0 +1,134 @@
+"""A model's card: what `deploy/triton_models/<model>/1/model.json` says, checked once at start.
+
+card = ModelCard.parse(json.loads(text))
+card.visual_tokens(Size(1080, 2400))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kefu_gateway.domain.answer import Size
+
+
+class CardError(Exception):
+    """A card that cannot be used; the sentence names the model and the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessProfile:
+    """How the model wants its pictures. None: the sidecar's default."""
+
+    name: str
+    max_pixels: int
+    min_pixels: int
+    contrast: float | None
+    sharpen: float | None
+    clahe: float | None
+    webp_quality: int | None
+    multiple_of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisualTokenRule:
+    """How many tokens a prepared picture takes in the prompt.
+
+    "bounded": at most `max_tokens`, known only after the engine has read it (the reader).
+    "patches": ceil(width / patch) × ceil(height / patch), and `extra` (begin and end marks): the rule of the
+    Qwen-VL family, whose patch is patch_size × spatial_merge_size (Qwen2-VL, arXiv:2409.12191, section 2.1).
+    """
+
+    rule: str
+    max_tokens: int = 0
+    patch: int = 1
+    extra: int = 0
+
+    def tokens(self, size: Size) -> int:
+        if self.rule == "bounded":
+            return self.max_tokens
+        return math.ceil(size.width / self.patch) * math.ceil(size.height / self.patch) + self.extra
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What the gateway must know of a model to talk to it."""
+
+    name: str
+    engine: str
+    description: str
+    licence: str
+    sees: tuple[str, ...]
+    tokenizer: str
+    chat_template: str
+    context_tokens: int
+    max_pictures: int
+    placeholder: str
+    placeholder_id: int
+    visual: VisualTokenRule
+    preprocess: PreprocessProfile
+    system_prompt: Mapping[str, str]
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+    def visual_tokens(self, size: Size) -> int:
+        """Tokens of a prepared picture of `size` pixels."""
+        return self.visual.tokens(size)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> ModelCard:
+        """Checks and reads a card. Raises CardError."""
+        name = str(raw.get("name", "?"))
+        try:
+            picture = raw["picture"]
+            tokens = picture["tokens"]
+            preprocess = raw.get("preprocess", {})
+            sampling = raw.get("sampling", {})
+            return cls(
+                name=raw["name"],
+                engine=raw["engine"],
+                description=raw["description"],
+                licence=raw["licence"],
+                sees=tuple(raw["sees"]),
+                tokenizer=raw["tokenizer"],
+                chat_template=raw["chat_template"],
+                context_tokens=int(raw["context_tokens"]),
+                max_pictures=int(raw["max_pictures"]),
+                placeholder=picture["placeholder"],
+                placeholder_id=int(picture["placeholder_id"]),
+                visual=_rule(name, tokens),
+                preprocess=PreprocessProfile(
+                    name=preprocess.get("profile", name),
+                    max_pixels=int(picture["max_pixels"]),
+                    min_pixels=int(picture.get("min_pixels", 0)),
+                    contrast=preprocess.get("contrast"),
+                    sharpen=preprocess.get("sharpen"),
+                    clahe=preprocess.get("clahe"),
+                    webp_quality=preprocess.get("webp_quality"),
+                    multiple_of=int(preprocess.get("multiple_of", 1)),
+                ),
+                system_prompt=dict(raw.get("system_prompt", {})),
+                temperature=float(sampling.get("temperature", 0.25)),
+                top_p=float(sampling.get("top_p", 1.0)),
+                max_tokens=int(sampling.get("max_tokens", 256)),
+            )
+        except KeyError as error:
+            raise CardError(f"the card of model {name!r} lacks {error.args[0]!r}") from None
+        except (TypeError, ValueError) as error:
+            raise CardError(
+                f"the card of model {name!r} has a value of the wrong kind: {error}"
+            ) from None
+
+
+def _rule(name: str, tokens: Mapping[str, Any]) -> VisualTokenRule:
+    rule = tokens["rule"]
+    if rule == "bounded":
+        return VisualTokenRule(rule=rule, max_tokens=int(tokens["max_tokens"]))
+    if rule == "patches":
+        return VisualTokenRule(
+            rule=rule, patch=int(tokens["patch"]), extra=int(tokens.get("extra", 0))
+        )
+    raise CardError(f"the card of model {name!r} has the unknown visual-token rule {rule!r}")

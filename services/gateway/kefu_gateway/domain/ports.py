@@ -1,0 +1,110 @@
+"""What the domain needs from outside, as Protocols; `adapters/` implements them, `app.py` puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kefu_gateway.domain.answer import PictureReport
+from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.question import PicturePart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedPicture:
+    """Encoded bytes as the model receives them, and the report of how they came about."""
+
+    data: bytes
+    report: PictureReport
+
+
+class PicturePreparer(Protocol):
+    """The sidecar."""
+
+    async def prepare(
+        self, picture: PicturePart, data: bytes, card: ModelCard, *, language: str, timeout: float
+    ) -> PreparedPicture:
+        """Prepares one picture within `timeout` seconds. Raises KefuError whose field is "data" or "media_type"."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Settings of one inference, complete: nothing is left to a default."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """One request to the model host: token ids with one placeholder a picture, and the encoded pictures in order."""
+
+    model: str
+    input_ids: Sequence[int]
+    pictures: Sequence[bytes]
+    sampling: Sampling
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenChunk:
+    """What one response of the model host brings. `finish_reason` is empty until the last one.
+
+    `logprobs`: natural logarithms, one a token id. `details` and `usage` (prompt text, visual, completion tokens) come
+    with the last chunk.
+    """
+
+    token_ids: Sequence[int] = ()
+    text: str = ""
+    logprobs: Sequence[float] = ()
+    finish_reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    usage: tuple[int, int, int] = (0, 0, 0)
+
+
+class ModelHost(Protocol):
+    """NVIDIA Triton, or what speaks its protocol."""
+
+    def infer(self, inference: Inference, *, timeout: float) -> AsyncGenerator[TokenChunk, None]:
+        """Streams the answer. Closing the iterator cancels the work in the host. Raises KefuError:
+        MODEL_SERVER_UNAVAILABLE, MODEL_NOT_READY, DEADLINE_EXCEEDED, PROMPT_TOO_LONG, SCHEMA_INVALID, INTERNAL."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat, in the shape that chat templates expect."""
+
+    role: str
+    content: Sequence[Mapping[str, str]]
+
+
+class PromptEncoder(Protocol):
+    """A model's own chat template and tokenizer."""
+
+    def encode(self, messages: Sequence[Message], *, language: str) -> list[int]:
+        """Token ids of the rendered chat, ready for the answer to begin; one placeholder a picture. Text of the
+        messages is never read as a special token."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Where the road's figures go. Seconds and counts; never an id."""
+
+    def stage(self, name: str, seconds: float) -> None: ...
+
+    def first_token(self, model: str, seconds: float) -> None: ...
+
+    def answered(
+        self, model: str, seconds: float, after_first: float, usage: Mapping[str, int]
+    ) -> None: ...
+
+    def rejected(self, reason: str) -> None: ...
+
+    def admission(self, *, running: int, queued: int) -> None: ...

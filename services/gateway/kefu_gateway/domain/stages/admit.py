@@ -1,0 +1,47 @@
+"""admit: limits first, then a place worth the turn's estimated tokens. Says no before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from kefu_common.errors import KefuError, Reason
+from kefu_gateway.domain.admission import Admission
+from kefu_gateway.domain.answer import Event, Size
+from kefu_gateway.domain.question import Limits, check_question
+from kefu_gateway.domain.turn import Turn
+
+
+class Admit:
+    name = "admit"
+
+    def __init__(self, admission: Admission, limits: Limits) -> None:
+        self._admission = admission
+        self._limits = limits
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        check_question(turn.question, self._limits)
+        pictures = len(turn.question.pictures)
+        if pictures > turn.card.max_pictures:
+            raise KefuError(
+                Reason.TOO_MANY_PICTURES,
+                f"the model {turn.card.name!r} accepts at most {turn.card.max_pictures} pictures",
+                field="question.parts",
+                limit=turn.card.max_pictures,
+                got=pictures,
+            )
+        await turn.resources.enter_async_context(
+            self._admission.slot(estimated_tokens(turn), turn.deadline)
+        )
+        return
+        yield  # an async generator like the others, though it has nothing to tell
+
+
+def estimated_tokens(turn: Turn) -> int:
+    """Prompt and answer in tokens, before anything was decoded: a character is taken for a token (Chinese is about
+    0.7, English 0.25), and a picture for the most that the model takes of one."""
+    card, question = turn.card, turn.question
+    side = max(1, int(card.preprocess.max_pixels**0.5))
+    answer = question.generation.max_tokens or card.max_tokens
+    return (
+        len(question.text) + len(question.pictures) * card.visual_tokens(Size(side, side)) + answer
+    )

@@ -1,0 +1,47 @@
+"""compose: system prompt, facts, history and question as the messages of a chat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+
+from kefu_gateway.domain.answer import Event
+from kefu_gateway.domain.ports import Message
+from kefu_gateway.domain.question import TextPart
+from kefu_gateway.domain.turn import Turn
+
+# Asked when a customer sends a picture and not a word.
+PICTURE_ALONE = {"zh": "请说明这张图片的主要内容。", "en": "What does this picture say?"}
+FACTS = {"zh": "已知信息：", "en": "Known facts: "}
+
+
+class Compose:
+    name = "compose"
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        turn.messages = [Message("system", _text(self._system(turn))), self._question(turn)]
+        return
+        yield
+
+    def _system(self, turn: Turn) -> str:
+        prompts = turn.card.system_prompt
+        system = prompts.get(turn.language) or prompts.get("en", "")
+        if turn.question.context:
+            facts = json.dumps(turn.question.context, ensure_ascii=False, sort_keys=True)
+            system = f"{system}\n{FACTS[turn.language]}{facts}"
+        return system
+
+    def _question(self, turn: Turn) -> Message:
+        content: list[dict[str, str]] = []
+        for part in turn.question.parts:
+            if isinstance(part, TextPart):
+                content.append({"type": "text", "text": part.text})
+            else:
+                content.append({"type": "image"})
+        if not turn.question.text.strip():
+            content.append({"type": "text", "text": PICTURE_ALONE[turn.language]})
+        return Message("user", content)
+
+
+def _text(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text}]

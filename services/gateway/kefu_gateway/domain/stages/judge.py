@@ -1,0 +1,77 @@
+"""judge: how sure the model was, which rows it rests on, and whether a person should take over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Sequence
+
+from kefu_gateway.domain.answer import (
+    Answer,
+    Box,
+    Confidence,
+    Event,
+    Evidence,
+    FinishReason,
+    Handover,
+    Usage,
+)
+from kefu_gateway.domain.turn import Turn
+
+_NOTES = {
+    "cannot_see": "the model reads text only and was asked about something else in the picture",
+}
+
+
+class Judge:
+    name = "judge"
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        question = turn.question
+        text_tokens, visual_tokens, completion_tokens = turn.usage
+        turn.answer = Answer(
+            request_id=question.request_id,
+            session_id=question.session_id,
+            text=turn.text,
+            finish_reason=FinishReason(turn.finish_reason or FinishReason.STOP),
+            model=turn.card.name,
+            confidence=confidence_of(turn.logprobs),
+            evidence=evidence_of(turn),
+            handover=handover_of(turn),
+            pictures=[picture.report for picture in turn.pictures],
+            usage=Usage(
+                prompt_text_tokens=text_tokens,
+                visual_tokens=visual_tokens,
+                completion_tokens=completion_tokens,
+            ),
+            debug=turn.details.get("debug", {}) if question.debug else {},
+        )
+        return
+        yield
+
+
+def confidence_of(logprobs: Sequence[float]) -> Confidence:
+    """exp(mean log p), length-normalised sequence likelihood (Malinin and Gales, arXiv:2002.07650)."""
+    if not logprobs:
+        return Confidence()
+    return Confidence(
+        score=math.exp(sum(logprobs) / len(logprobs)),
+        weakest=math.exp(min(logprobs)),
+        method="token_logprobs",
+    )
+
+
+def evidence_of(turn: Turn) -> list[Evidence]:
+    """The rows that the engine names, their boxes moved from the prepared to the original picture."""
+    found = []
+    for row in turn.details.get("evidence", ()):
+        report = turn.prompt_pictures[row["picture"]].report
+        box = Box(*(round(value) for value in row["box"]))
+        found.append(Evidence(picture=report.index, text=row["text"], box=report.to_original(box)))
+    return found
+
+
+def handover_of(turn: Turn) -> Handover | None:
+    reason = turn.details.get("handover")
+    if not reason:
+        return None
+    return Handover(reason=str(reason), note=_NOTES.get(str(reason), str(reason)))
