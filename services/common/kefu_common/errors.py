@@ -58,8 +58,8 @@ class Reason(StrEnum):
 class KefuError(Exception):
     """A failure that the caller is told of.
 
-    `message` is a whole sentence for a person and never holds another library's words. `field` names what is wrong in the
-    request, as a path ("question.parts[0].picture.data"). `retry_after` is in seconds. `metadata` goes out as it is.
+    `message` is a whole sentence for a person and never holds another library's words. `field` names what is wrong in
+    the request, as a path ("question.parts[0].picture.data"). `retry_after` is in seconds; `metadata` goes out as is.
     """
 
     def __init__(

@@ -22,11 +22,12 @@ async def run_until_signal(
     server: grpc.aio.Server,
     *,
     begin_drain: Callable[[], Awaitable[None]],
+    stop_admitting: Callable[[], None] = lambda: None,
     settle: float,
     drain: float,
 ) -> None:
-    """Serves until a signal. `settle`: seconds in which new calls are still taken while health already says no (load
-    balancers need that long to look). `drain`: seconds that running calls have to finish."""
+    """Serves until a signal. `begin_drain` makes health say no; `settle` seconds later (load balancers need that long
+    to look) `stop_admitting` refuses what is new; then running calls have `drain` seconds to finish."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -43,6 +44,7 @@ async def run_until_signal(
         log.info("draining", settle_seconds=settle, drain_seconds=drain)
         await begin_drain()
         await asyncio.sleep(settle)
+        stop_admitting()
         await server.stop(drain)
         log.info("stopped")
     finally:

@@ -1,7 +1,7 @@
 """From an error's reason to gRPC status, and back: one table (google.rpc error model, AIP-193).
 
-Outgoing: `to_status(error)` carries ErrorInfo and the detail that fits the code. Incoming: `from_call_error(error)` reads
-the same details from a status that another of our processes sent.
+Outgoing: `to_status(error)` carries ErrorInfo and the detail that fits the code. Incoming: `from_call_error(error)`
+reads the same details from a status that another of our processes sent.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from kefu_common.errors import KefuError, Reason
 from kefu_common.status import from_call_error
-from kefu_gateway.adapters.pictures import report_from_proto
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.ports import PreparedPicture
 from kefu_gateway.domain.question import CropMode, PicturePart
+from kefu_gateway.wire.pictures import report_from_proto
 
 log = structlog.get_logger()
 

@@ -13,8 +13,10 @@ import asyncio
 import json
 import re
 import struct
+import time
 from array import array
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,9 @@ from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.ports import Inference, Sampling, TokenChunk
 
 log = structlog.get_logger()
+
+# What read() gives at the end of a stream; grpc-stubs do not know it.
+_EOF: Any = vars(grpc.aio)["EOF"]
 
 # The vlm backend begins its own errors with a word in brackets; the sentence behind it is for our log only.
 _BACKEND_ERROR = re.compile(r"KEFU\[([a-z_]+)\]")
@@ -60,6 +65,7 @@ class TritonHost:
     def __init__(self, channel: grpc.aio.Channel, stall: StallLimits) -> None:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._stall = stall
+        self._last_token: dict[str, float] = {}
 
     async def infer(
         self, inference: Inference, *, timeout: float
@@ -73,7 +79,7 @@ class TritonHost:
             while True:
                 async with asyncio.timeout(limit):
                     response = await call.read()
-                if response is grpc.aio.EOF:
+                if response is _EOF:
                     break
                 if response.error_message:
                     raise _host_error(response.error_message, inference.model)
@@ -81,19 +87,35 @@ class TritonHost:
                 if chunk is None:
                     continue
                 limit = self._stall.next_token
+                self._last_token[inference.model] = time.monotonic()
                 finished = finished or bool(chunk.finish_reason)
                 yield chunk
             if not finished:
                 # A stream that ends cleanly but says no reason lost its answer: never pass that off as whole.
-                await _raise_status(call)
+                code = await call.code()
+                if code is not grpc.StatusCode.OK:
+                    raise _call_error(code, await call.details())
                 raise _gone("the model server ended the answer without finishing it")
         except TimeoutError:
             log.warning("model stalled", model=inference.model, seconds=limit)
             raise _gone("the model server sends no tokens any more") from None
         except grpc.aio.AioRpcError as error:
-            raise _call_error(error) from None
+            raise _call_error(error.code(), error.details()) from None
         finally:
             call.cancel()
+
+    async def probe(self, inference: Inference, *, fresh: float, timeout: float) -> None:
+        """Makes sure that the model answers: by tokens that came within `fresh` seconds, else by asking `inference`.
+
+        A dead stub still reports READY, so only a real inference counts; and a busy model must not be asked again
+        just to see that it is busy. Raises KefuError or TimeoutError.
+        """
+        last = self._last_token.get(inference.model)
+        if last is not None and time.monotonic() - last < fresh:
+            return
+        async with aclosing(self.infer(inference, timeout=timeout)) as chunks:
+            async for _ in chunks:
+                pass
 
 
 def build_request(inference: Inference) -> service_pb2.ModelInferRequest:
@@ -192,30 +214,17 @@ _SENTENCES: Mapping[Reason, str] = {
 }
 
 
-def _call_error(error: grpc.aio.AioRpcError) -> KefuError:
-    code = error.code()
+def _call_error(code: grpc.StatusCode, words: str | None) -> KefuError:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return KefuError(
             Reason.DEADLINE_EXCEEDED, "the deadline passed while the model answered", stage="infer"
         )
-    log.warning("model server call failed", code=code.name, words=(error.details() or "")[:500])
+    log.warning("model server call failed", code=code.name, words=(words or "")[:500])
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return _gone("the model server does not answer")
     if code is grpc.StatusCode.NOT_FOUND:
         return KefuError(Reason.MODEL_NOT_READY, _SENTENCES[Reason.MODEL_NOT_READY])
     return KefuError(Reason.INTERNAL, "something went wrong on our side")
-
-
-async def _raise_status(call: Any) -> None:
-    """Raises what the call ended with, if that was not OK."""
-    code = await call.code()
-    if code is not grpc.StatusCode.OK:
-        raise grpc.aio.AioRpcError(
-            code,
-            await call.initial_metadata(),
-            await call.trailing_metadata(),
-            await call.details(),
-        )
 
 
 def _gone(sentence: str) -> KefuError:

@@ -1,0 +1,45 @@
+"""`python -m kefu_gateway`: reads the settings, opens the gateway, serves until a signal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+
+from kefu_common.environment import SettingsError, describe, load
+from kefu_common.logs import configure_logs
+from kefu_gateway.app import Gateway
+from kefu_gateway.config import PREFIX, Settings
+from kefu_gateway.domain.card import CardError
+
+
+async def _serve(settings: Settings) -> None:
+    async with Gateway.open(settings) as gateway:
+        await gateway.run()
+
+
+def main() -> int:
+    """Exit codes: 0 stopped by a signal, 1 could not start, 2 wrong settings."""
+    argparse.ArgumentParser(
+        prog="python -m kefu_gateway",
+        description="Kefu's gateway: the gRPC door through which services ask.",
+        epilog="Settings, from the environment:\n" + describe(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    try:
+        settings = load(Settings, os.environ, prefix=PREFIX)
+    except SettingsError as error:
+        print(f"kefu_gateway: wrong settings:\n{error}", file=sys.stderr)
+        return 2
+    configure_logs("kefu-gateway", settings.log_level)
+    try:
+        asyncio.run(_serve(settings))
+    except (CardError, RuntimeError, OSError) as error:
+        print(f"kefu_gateway: cannot start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""Puts the gateway together. Nothing else constructs anything: read this after `domain/road.py`.
+
+async with Gateway.open(settings) as gateway:
+    print(gateway.address)
+    await gateway.run()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
+
+from kefu.chat.v1 import (
+    chat_service_pb2,
+    chat_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    session_service_pb2,
+    session_service_pb2_grpc,
+)
+from kefu.media.v1 import media_service_pb2, media_service_pb2_grpc
+from kefu_common.lifecycle import run_until_signal
+from kefu_common.metrics import metrics_endpoint
+from kefu_common.server import CallInterceptor, channel_options, upstream_options
+from kefu_gateway.adapters.gpu import GpuFigures
+from kefu_gateway.adapters.health import Check, Health, ask_health
+from kefu_gateway.adapters.preprocess import SidecarPreparer
+from kefu_gateway.adapters.prompts import ModelPrompts, load_cards
+from kefu_gateway.adapters.telemetry import PrometheusTelemetry
+from kefu_gateway.adapters.triton import StallLimits, TritonHost
+from kefu_gateway.config import Settings
+from kefu_gateway.domain.admission import Admission, AdmissionLimits
+from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.ports import Inference, Message, Sampling
+from kefu_gateway.domain.question import Limits
+from kefu_gateway.domain.road import Road
+from kefu_gateway.servicers.chat import ChatServicer
+from kefu_gateway.servicers.models import ModelServicer
+from kefu_gateway.servicers.unimplemented import MediaServicer, SessionServicer
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """A gateway that listens."""
+
+    settings: Settings
+    server: grpc.aio.Server
+    health: Health
+    admission: Admission
+    address: str
+    metrics_port: int | None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[Gateway]:
+        """Builds everything, starts listening and checking, and takes it all down again at the end.
+
+        Raises CardError where a model's files do not fit, and RuntimeError where the address is taken.
+        """
+        cards = load_cards(settings.model_repository, settings.model_names)
+        encoders = {name: _encoder(settings, card) for name, card in cards.items()}
+        registry = CollectorRegistry()
+        telemetry = PrometheusTelemetry(registry)
+        limits = Limits(
+            picture_bytes=settings.picture_bytes,
+            message_bytes=settings.message_bytes,
+            turn_seconds=settings.turn_seconds,
+        )
+        admission = Admission(
+            AdmissionLimits(
+                turns=settings.max_turns,
+                tokens=settings.max_tokens_in_flight,
+                queue=settings.max_queue,
+            ),
+            telemetry.admission,
+        )
+        async with AsyncExitStack() as stack:
+            options = upstream_options(settings.message_bytes)
+            triton = await stack.enter_async_context(
+                grpc.aio.insecure_channel(settings.triton_address, options=options)
+            )
+            sidecar = await stack.enter_async_context(
+                grpc.aio.insecure_channel(settings.preprocess_address, options=options)
+            )
+            host = TritonHost(
+                triton,
+                StallLimits(
+                    first_token=settings.first_token_seconds,
+                    next_token=settings.next_token_seconds,
+                ),
+            )
+            health = Health(
+                [
+                    _sidecar_check(settings, sidecar),
+                    *(_model_check(settings, host, encoders[name], name) for name in cards),
+                ],
+                telemetry.dependency,
+            )
+            default = next(iter(cards))
+            road = Road(
+                cards=cards,
+                default_model=default,
+                limits=limits,
+                admission=admission,
+                preparer=SidecarPreparer(
+                    sidecar, scale_down_oversized=settings.scale_down_oversized
+                ),
+                encoders=encoders,
+                host=host,
+                telemetry=telemetry,
+            )
+            server = _server(settings, telemetry, road, cards, default, limits, health)
+            address = _listen(server, settings.address)
+            await server.start()
+            stack.push_async_callback(server.stop, 0)
+            background = [asyncio.create_task(health.run())]
+            if settings.triton_metrics_url:
+                gpu = GpuFigures(settings.triton_metrics_url, registry)
+                background.append(asyncio.create_task(gpu.watch(settings.health_seconds)))
+            stack.push_async_callback(_cancel, background)
+            port = stack.enter_context(metrics_endpoint(settings.metrics_address, registry))
+            log.info("listening", address=address, metrics_port=port, models=list(cards))
+            yield cls(
+                settings=settings,
+                server=server,
+                health=health,
+                admission=admission,
+                address=address,
+                metrics_port=port,
+            )
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, then drains."""
+        await run_until_signal(
+            self.server,
+            begin_drain=self.health.drain,
+            stop_admitting=self.admission.drain,
+            settle=self.settings.settle_seconds,
+            drain=self.settings.drain_seconds,
+        )
+
+
+def _encoder(settings: Settings, card: ModelCard) -> ModelPrompts:
+    return ModelPrompts.load(
+        card,
+        templates=settings.model_repository / card.name / "1",
+        weights=settings.weights / card.name,
+    )
+
+
+def _server(
+    settings: Settings,
+    telemetry: PrometheusTelemetry,
+    road: Road,
+    cards: Mapping[str, ModelCard],
+    default: str,
+    limits: Limits,
+    health: Health,
+) -> grpc.aio.Server:
+    def state_of(model: str) -> str:
+        return "ready" if health.up(f"model.{model}") else "unavailable"
+
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(telemetry.call)],
+        options=channel_options(settings.message_bytes),
+    )
+    models = ModelServicer(cards, default, limits, state_of)
+    chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatServicer(road), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
+    session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(), server)
+    media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    if settings.reflection:
+        names = [
+            chat_service_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name,
+            model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+            session_service_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
+            media_service_pb2.DESCRIPTOR.services_by_name["MediaService"].full_name,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection.SERVICE_NAME,
+        ]
+        reflection.enable_server_reflection(names, server)
+    return server
+
+
+def _listen(server: grpc.aio.Server, address: str) -> str:
+    """Binds, and gives the address with the port that was chosen. Raises RuntimeError when it is taken."""
+    port = server.add_insecure_port(address)
+    if address.startswith("unix:"):
+        return address
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _sidecar_check(settings: Settings, channel: grpc.aio.Channel) -> Check:
+    async def probe() -> None:
+        await ask_health(channel)
+
+    return Check("preprocess", probe, every=settings.health_seconds, timeout=3.0)
+
+
+def _model_check(settings: Settings, host: TritonHost, encoder: ModelPrompts, model: str) -> Check:
+    ids = encoder.encode([Message("user", [{"type": "text", "text": "1"}])], language="en")
+    smallest = Inference(
+        model=model,
+        input_ids=ids,
+        pictures=(),
+        sampling=Sampling(max_tokens=1, temperature=0, top_p=1),
+    )
+    timeout = max(10.0, settings.health_seconds)
+
+    async def probe() -> None:
+        await host.probe(smallest, fresh=settings.health_seconds, timeout=timeout)
+
+    return Check(f"model.{model}", probe, every=settings.health_seconds, timeout=timeout)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

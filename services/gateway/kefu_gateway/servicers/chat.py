@@ -1,0 +1,59 @@
+"""ChatService: translates between the wire and the road; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import grpc
+
+from kefu.chat.v1 import chat_service_pb2 as pb
+from kefu.chat.v1 import chat_service_pb2_grpc as pb_grpc
+from kefu.chat.v1 import question_pb2
+from kefu_common.errors import KefuError, Reason
+from kefu_common.server import request_id_of
+from kefu_gateway.domain.answer import Answered, Event
+from kefu_gateway.domain.road import Road
+from kefu_gateway.wire.answers import answer_to_proto, event_to_proto
+from kefu_gateway.wire.questions import question_from_proto
+
+
+class ChatServicer(pb_grpc.ChatServiceServicer):
+    """The door through which services ask."""
+
+    def __init__(self, road: Road) -> None:
+        self._road = road
+
+    async def Chat(
+        self, request: pb.ChatRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ChatResponse:
+        async with aclosing(self._travel(request.question, context)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    return pb.ChatResponse(answer=answer_to_proto(event.answer))
+        raise KefuError(Reason.INTERNAL, "the road ended without an answer")
+
+    async def StreamChat(
+        self, request: pb.StreamChatRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.StreamChatResponse]:
+        async with aclosing(self._travel(request.question, context)) as events:
+            async for event in events:
+                yield event_to_proto(event)
+
+    async def Converse(
+        self,
+        request_iterator: AsyncIterator[pb.ConverseRequest],
+        context: grpc.aio.ServicerContext,
+    ) -> AsyncIterator[pb.ConverseResponse]:
+        raise KefuError(
+            Reason.NOT_IMPLEMENTED,
+            "Converse is not there yet; use StreamChat",
+            method="Converse",
+        )
+        yield
+
+    def _travel(
+        self, question: question_pb2.Question, context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[Event, None]:
+        asked = question_from_proto(question, request_id=request_id_of(context))
+        return self._road.travel(asked, seconds=context.time_remaining())

@@ -1,0 +1,82 @@
+"""ModelService: what is hosted, whether it answers, and within which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import grpc
+
+from kefu.chat.v1 import model_service_pb2 as pb
+from kefu.chat.v1 import model_service_pb2_grpc as pb_grpc
+from kefu_common.errors import KefuError, Reason
+from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.question import MEDIA_TYPES, Limits
+
+_STATES = {
+    "ready": pb.MODEL_STATE_READY,
+    "loading": pb.MODEL_STATE_LOADING,
+    "unavailable": pb.MODEL_STATE_UNAVAILABLE,
+}
+
+
+class ModelServicer(pb_grpc.ModelServiceServicer):
+    """`state_of(model)` gives "ready", "loading" or "unavailable"."""
+
+    def __init__(
+        self,
+        cards: Mapping[str, ModelCard],
+        default_model: str,
+        limits: Limits,
+        state_of: Callable[[str], str],
+    ) -> None:
+        self._cards = cards
+        self._default = default_model
+        self._limits = limits
+        self._state_of = state_of
+
+    async def ListModels(
+        self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListModelsResponse:
+        ordered = sorted(self._cards.values(), key=lambda card: card.name != self._default)
+        return pb.ListModelsResponse(
+            models=[self._model(card) for card in ordered], limits=_limits(self._limits)
+        )
+
+    async def GetModel(
+        self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetModelResponse:
+        card = self._cards.get(request.name or self._default)
+        if card is None:
+            raise KefuError(
+                Reason.MODEL_UNKNOWN,
+                "no model of this name is hosted",
+                model=request.name,
+                hosted=",".join(self._cards),
+            )
+        return pb.GetModelResponse(model=self._model(card))
+
+    def _model(self, card: ModelCard) -> pb.Model:
+        return pb.Model(
+            name=card.name,
+            description=card.description,
+            engine=card.engine,
+            state=_STATES[self._state_of(card.name)],
+            context_tokens=card.context_tokens,
+            max_pictures=card.max_pictures,
+            max_pixels=card.preprocess.max_pixels,
+            licence=card.licence,
+            sees=card.sees,
+            is_default=card.name == self._default,
+        )
+
+
+def _limits(limits: Limits) -> pb.Limits:
+    return pb.Limits(
+        picture_bytes=limits.picture_bytes,
+        picture_pixels=limits.picture_pixels,
+        parts=limits.parts,
+        pictures=limits.pictures,
+        message_bytes=limits.message_bytes,
+        turn_milliseconds=round(limits.turn_seconds * 1000),
+        media_types=MEDIA_TYPES,
+    )
