@@ -73,8 +73,8 @@ class KefuClient:
         self._token = token
         self._message_bytes = MESSAGE_BYTES
         # The generated stubs carry no types.
-        self._chat: Any = ChatServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._models: Any = ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._chat: Any = ChatServiceStub(self._channel)
+        self._models: Any = ModelServiceStub(self._channel)
         self._health = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=foreign.HealthCheckRequest.SerializeToString,

@@ -39,6 +39,7 @@ class KefuCallError(Exception):
             nobody said that it would.
         metadata: the facts that belong to the reason, as documented with each reason in error_reason.proto.
         request_id: of the call that failed; leads to the server's log line. Empty where the call had none.
+        from_kefu: True when Kefu itself gave the reason; False when the call did not get that far.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class KefuCallError(Exception):
         retry_after: float | None = None,
         metadata: Mapping[str, str] | None = None,
         request_id: str = "",
+        from_kefu: bool = False,
     ) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
@@ -60,11 +62,8 @@ class KefuCallError(Exception):
         self.retry_after = retry_after
         self.metadata: dict[str, str] = dict(metadata or {})
         self.request_id = request_id
-
-    @property
-    def from_kefu(self) -> bool:
-        """True when Kefu itself gave the reason; False when the call did not get that far."""
-        return self.reason != self.code.name
+        # Not to be told from the reason: INTERNAL and DEADLINE_EXCEEDED are names of reasons and of codes.
+        self.from_kefu = from_kefu
 
     @classmethod
     def of(cls, error: grpc.RpcError, request_id: str = "") -> KefuCallError:
@@ -85,6 +84,7 @@ class KefuCallError(Exception):
             retry_after=found.retry_after,
             metadata=found.metadata,
             request_id=request_id,
+            from_kefu=bool(found.reason),
         )
 
 

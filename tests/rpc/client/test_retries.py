@@ -89,7 +89,7 @@ def test_repetitions_share_one_deadline(gateway: FakeGateway) -> None:
 
 
 def test_cancel_ends_the_wait_for_the_next_try(gateway: FakeGateway) -> None:
-    """Without this, cancel() came back at once and the wait went on for as long as the server had asked."""
+    """Otherwise the reader would go on waiting for as long as the server had asked."""
     waits = threading.Event()
     gateway.will(_busy(15))
     with KefuClient(
