@@ -4,8 +4,8 @@ One session has one open turn at a time, whichever gateway its parts reach. The 
 
 - A request is submitted once: the same `request_id` again finds the first one, running or answered.
 - The requests of a session wait in its inbox, in order of arrival, until a turn that answers them is committed.
-- Whoever runs a session's turn holds its lease. Each lease has a fence, larger than every one before it; a commit with an
-  older fence is refused. So a holder that was thought dead can never write over its successor.
+- Whoever runs a session's turn holds its lease. Each lease has a fence, larger than every one before it; a commit with
+  an older fence is refused. So a holder that was thought dead can never write over its successor.
 - A commit is one step: the turn is appended, its requests leave the inbox, their outcome is known. When it returns, it
   survives kill -9.
 """
@@ -148,7 +148,7 @@ class SessionStore(Protocol):
         keep_turn: bool = True,
     ) -> None:
         """Appends the turn and gives its requests their outcome, in one step. `keep_turn` False: only the outcome is
-        kept (a one-off). Raises LeaseLost where the fence is old, and ValueError where `turn.number` is not the next."""
+        kept (a one-off). Raises LeaseLost where the fence is old, ValueError where `turn.number` is not the next."""
         ...
 
     async def fail(
