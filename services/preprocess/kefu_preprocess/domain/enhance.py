@@ -1,0 +1,70 @@
+"""Contrast and sharpening, fused into one pass over the pixels.
+
+Contrast c around the mean m and an unsharp mask of strength s over a blur B are both linear, so one weighted sum does
+both: m + c(x + s(x - B(x)) - m) = c(1 + s) x - c s B(x) + m(1 - c). OpenCV rounds and clips once, at the end, where the
+usual script clips twice and loses what the first clip took.
+"""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from kefu_preprocess.domain.decode import Pixels
+
+# Radius 1 of Pillow's UnsharpMask; beyond two sigmas a Gaussian adds less than one grey level here.
+_SIGMA = 1.0
+_KERNEL = (5, 5)
+# Tiles of CLAHE over the shorter and the longer side (Zuiderveld, Graphics Gems IV, 1994).
+_TILES = 8
+
+
+def contrast_and_sharpen(pixels: Pixels, contrast: float, sharpen: float) -> Pixels:
+    """`contrast` 1 and `sharpen` 0 leave the picture as it is; 1.3 and 1.5 are the usual script's numbers."""
+    if contrast == 1.0 and sharpen == 0.0:
+        return pixels
+    mean = mean_luma(pixels)
+    offset = mean * (1.0 - contrast)
+    if sharpen == 0.0:
+        table = np.clip(np.arange(256) * contrast + offset + 0.5, 0, 255).astype(np.uint8)
+        return cv2.LUT(pixels, table).astype(np.uint8, copy=False)
+    blurred = cv2.GaussianBlur(pixels, _KERNEL, _SIGMA)
+    return cv2.addWeighted(
+        pixels, contrast * (1.0 + sharpen), blurred, -contrast * sharpen, offset
+    ).astype(np.uint8, copy=False)
+
+
+def mean_luma(pixels: Pixels) -> float:
+    """Mean luma, 0 to 255, over every fourth pixel of every fourth row: within half a grey level, at a sixteenth of the
+    time."""
+    red, green, blue = (float(value) for value in pixels[::4, ::4].mean(axis=(0, 1)))
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def adaptive_contrast(pixels: Pixels, clip_limit: float) -> Pixels:
+    """CLAHE on the lightness alone, so that colours stay what they are."""
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    lab[:, :, 0] = cv2.createCLAHE(clip_limit, (_TILES, _TILES)).apply(
+        np.ascontiguousarray(lab[:, :, 0])
+    )
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).astype(np.uint8, copy=False)
+
+
+def to_srgb(pixels: Pixels, icc: bytes | None) -> Pixels:
+    """Applies an embedded colour profile. A profile that is sRGB already, or cannot be read, changes nothing."""
+    if icc is None:
+        return pixels
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if "srgb" in ImageCms.getProfileDescription(profile).lower():
+            return pixels
+        converted = ImageCms.profileToProfile(
+            Image.fromarray(pixels), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # A grey or broken profile on RGB pixels: the pixels as they are show more than no picture.
+        return pixels
+    return pixels if converted is None else np.asarray(converted)

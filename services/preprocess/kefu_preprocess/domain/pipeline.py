@@ -1,0 +1,153 @@
+"""The picture pipeline: one list, read from top to bottom.
+
+prepare(Job(data=open("shot.png", "rb").read()), Limits()).data   # WebP
+
+A step is a function that changes the canvas; its name is a histogram label. The order matters:
+- crop before anything is measured, so that a clock and a battery never count as content;
+- fit before enhancing: fewer pixels, and a mask of one pixel's radius sharpens what the model sees, not what is lost;
+- encode before marking, so that drawing cannot leak into what the model reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kefu_preprocess.domain import enhance
+from kefu_preprocess.domain.bars.detect import find_crop
+from kefu_preprocess.domain.decode import Pixels, decode
+from kefu_preprocess.domain.encode import encode_webp
+from kefu_preprocess.domain.fit import resize, target_size
+from kefu_preprocess.domain.formats import Format, admit
+from kefu_preprocess.domain.values import Crop, Element, Finding, Job, Limits, Prepared, Report
+
+_NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
+
+
+@dataclass(slots=True)
+class Canvas:
+    """What the steps work on. `pixels` is RGB, uint8; `size` is (width, height) of the upright original."""
+
+    job: Job
+    limits: Limits
+    found: Format
+    pixels: Pixels
+    size: tuple[int, int] = (0, 0)
+    reduction: int = 1
+    icc: bytes | None = None
+    crop: Crop = field(default_factory=Crop)
+    quality: tuple[Finding, ...] = ()
+    elements: tuple[Element, ...] = ()
+    data: bytes = b""
+    marked: bytes = b""
+    done: list[str] = field(default_factory=list)
+
+
+def prepare(job: Job, limits: Limits) -> Prepared:
+    """Runs every step over one picture; deterministic, byte for byte. Raises KefuError."""
+    canvas = Canvas(job, limits, admit(job.data, job.media_type, limits), _NO_PIXELS)
+    seconds: list[tuple[str, float]] = []
+    for name, step in STEPS:
+        start = time.perf_counter()
+        step(canvas)
+        seconds.append((name, time.perf_counter() - start))
+    return Prepared(
+        data=canvas.data,
+        marked=canvas.marked,
+        report=Report(
+            media_type=canvas.found.media_type,
+            original_size=canvas.size,
+            prepared_size=(canvas.pixels.shape[1], canvas.pixels.shape[0]),
+            crop=canvas.crop,
+            quality=canvas.quality,
+            steps=tuple(canvas.done),
+            elements=canvas.elements,
+            seconds=tuple(seconds),
+        ),
+    )
+
+
+def _decode(canvas: Canvas) -> None:
+    job = canvas.job
+    decoded = decode(
+        job.data,
+        canvas.found,
+        canvas.limits,
+        budget=max(job.profile.max_pixels, job.profile.min_pixels),
+        scale_down=job.scale_down_oversized,
+    )
+    canvas.pixels, canvas.size = decoded.pixels, decoded.size
+    canvas.reduction, canvas.icc = decoded.reduction, decoded.icc
+    canvas.done.append("decode" if decoded.reduction == 1 else f"decode 1/{decoded.reduction}")
+
+
+def _crop(canvas: Canvas) -> None:
+    crop = find_crop(canvas.pixels, canvas.job.crop_mode)
+    rows, columns = canvas.pixels.shape[:2]
+    if crop.top or crop.bottom or crop.left or crop.right:
+        canvas.pixels = canvas.pixels[
+            crop.top : rows - crop.bottom, crop.left : columns - crop.right
+        ]
+        canvas.done.append("crop")
+    scale = canvas.reduction
+    canvas.crop = Crop(
+        top=crop.top * scale,
+        bottom=crop.bottom * scale,
+        left=crop.left * scale,
+        right=crop.right * scale,
+        confidence=crop.confidence,
+        kind=crop.kind,
+    )
+
+
+def _fit(canvas: Canvas) -> None:
+    rows, columns = canvas.pixels.shape[:2]
+    width, height = target_size(columns, rows, canvas.job.profile)
+    canvas.pixels = resize(canvas.pixels, width, height)
+    if (width, height) != (columns, rows) or canvas.reduction > 1:
+        canvas.done.append(f"fit {width / columns / canvas.reduction:.2f}")
+
+
+def _colour(canvas: Canvas) -> None:
+    converted = enhance.to_srgb(canvas.pixels, canvas.icc)
+    if converted is not canvas.pixels:
+        canvas.pixels = converted
+        canvas.done.append("sRGB")
+
+
+def _adapt(canvas: Canvas) -> None:
+    clip = canvas.job.profile.clahe
+    if clip > 0:
+        canvas.pixels = enhance.adaptive_contrast(canvas.pixels, clip)
+        canvas.done.append(f"clahe {clip:g}")
+
+
+def _enhance(canvas: Canvas) -> None:
+    profile = canvas.job.profile
+    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, profile.contrast, profile.sharpen)
+    if profile.contrast != 1.0:
+        canvas.done.append(f"contrast {profile.contrast:.2f}")
+    if profile.sharpen != 0.0:
+        canvas.done.append(f"sharpen {profile.sharpen:.2f}")
+
+
+def _encode(canvas: Canvas) -> None:
+    quality = canvas.job.profile.webp_quality
+    canvas.data = encode_webp(canvas.pixels, quality)
+    canvas.done.append(f"webp {quality}" if quality else "webp lossless")
+
+
+Step = Callable[[Canvas], None]
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("decode", _decode),
+    ("crop", _crop),
+    ("fit", _fit),
+    ("colour", _colour),
+    ("adapt", _adapt),
+    ("enhance", _enhance),
+    ("encode", _encode),
+)

@@ -1,0 +1,46 @@
+"""A real sidecar in this process, and a real channel to it over a unix socket."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
+from kefu_preprocess.app import Sidecar, running
+from kefu_preprocess.config import Settings
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder with a short name: a unix socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="kefu-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def sidecar(socket_folder: Path) -> AsyncIterator[Sidecar]:
+    settings = Settings(
+        socket=str(socket_folder / "p.sock"), workers=1, queue=4, metrics="127.0.0.1:0"
+    )
+    async with running(settings) as started:
+        yield started
+
+
+@pytest.fixture
+async def channel(sidecar: Sidecar, socket_folder: Path) -> AsyncIterator[grpc.aio.Channel]:
+    options = [
+        ("grpc.max_send_message_length", 32 * 1024 * 1024),
+        ("grpc.max_receive_message_length", 32 * 1024 * 1024),
+    ]
+    async with grpc.aio.insecure_channel(f"unix:{socket_folder}/p.sock", options=options) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stub(channel: grpc.aio.Channel) -> Any:
+    return pb_grpc.PreprocessServiceStub(channel)

@@ -1,0 +1,46 @@
+"""A worker for tests that speaks the frames and misbehaves as the declared media type tells it to.
+
+HANG: never answers. CRASH: ends. CRASH-ONCE <path>: ends the first time. FAIL: has a bug. Anything else is prepared
+for real.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from kefu_preprocess.adapters import worker
+from kefu_preprocess.domain.pipeline import prepare
+from kefu_preprocess.domain.values import Job, Limits, Prepared
+
+
+def unruly(job: Job, limits: Limits) -> Prepared:
+    words = job.media_type.split()
+    if words[:1] == ["HANG"]:
+        signal.sigwait([signal.SIGUSR1])
+    if words[:1] == ["CRASH"]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if words[:1] == ["CRASH-ONCE"]:
+        try:
+            descriptor = os.open(Path(words[1]), os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            pass
+        else:
+            os.close(descriptor)
+            os.kill(os.getpid(), signal.SIGKILL)
+    if words[:1] == ["FAIL"]:
+        raise ZeroDivisionError("words of a library")
+    return prepare(Job(data=job.data), limits)
+
+
+def main() -> None:
+    module: Any = worker
+    module.prepare = unruly
+    worker.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
