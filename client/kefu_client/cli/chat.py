@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from kefu.chat.v1.answer_pb2 import Answer
@@ -89,7 +90,9 @@ def _show(
             return
         _show_text(stream, options.image, console, progress)
     if not options.quiet:
-        for line in report(stream.answer, options.image, console):
+        # Without its folder, which the person knows and which would push the columns off the screen.
+        names = [Path(image).name for image in options.image]
+        for line in report(stream.answer, names, console):
             console.line(line)
 
 

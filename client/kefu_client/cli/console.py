@@ -75,5 +75,10 @@ def printable(text: str) -> str:
     )
 
 
+def inline(text: str) -> str:
+    """The text as one line of a table: printable, line breaks and tabs as blanks."""
+    return " ".join(printable(text).split())
+
+
 def _is_control(sign: str) -> bool:
     return sign < " " or "\x7f" <= sign <= "\x9f"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
 from kefu.chat.v1.answer_pb2 import Answer, Evidence, FinishReason, RiskLevel
 from kefu.media.v1.picture_pb2 import Crop, Element, ElementKind, PictureReport, PictureSize
-from kefu_client.cli.console import Console, printable
+from kefu_client.cli.console import Console, inline
 from kefu_client.cli.table import table
 
 
@@ -17,6 +19,7 @@ def report(answer: Answer, names: Sequence[str], console: Console) -> list[str]:
     sections: list[tuple[str, list[str]]] = [
         ("Pictures", _pictures(answer.pictures, names, console)),
         ("Evidence", _evidence(answer.evidence, names)),
+        ("Fields", _fields(answer)),
         ("Rules", _rules(answer)),
         ("Answer", _answer(answer, console)),
         ("Timings", _timings(answer)),
@@ -44,7 +47,7 @@ def _pictures(
     for line, each in zip(lines[1:], reports, strict=True):
         body.append(line)
         body += [
-            "  " + console.warn(printable(f"{finding.advice} ({finding.severity:.0%} bad)"))
+            "  " + console.warn(inline(f"{finding.advice} ({finding.severity:.0%} bad)"))
             for finding in each.quality
         ]
         body += ["  " + _element(element) for element in each.elements]
@@ -64,7 +67,7 @@ def _picture_row(each: PictureReport, names: Sequence[str]) -> list[str]:
 
 
 def _name(index: int, names: Sequence[str]) -> str:
-    return printable(names[index]) if index < len(names) else f"picture {index}"
+    return inline(names[index]) if index < len(names) else f"picture {index}"
 
 
 def _size(size: PictureSize) -> str:
@@ -103,7 +106,7 @@ def _evidence(rows: Iterable[Evidence], names: Sequence[str]) -> list[str]:
         place = (
             f"at {box.left},{box.top} to {box.right},{box.bottom}" if row.HasField("box") else ""
         )
-        cells.append([_name(row.picture, names), printable(row.text), place])
+        cells.append([_name(row.picture, names), inline(row.text), place])
     return table(cells)
 
 
@@ -115,7 +118,7 @@ def _rules(answer: Answer) -> list[str]:
         rows.append(["suggested", f"{action.type} {amount}".strip(), action.reason])
     if answer.risk != RiskLevel.RISK_LEVEL_UNSPECIFIED:
         rows.append(["risk", RiskLevel.Name(answer.risk).removeprefix("RISK_LEVEL_").lower(), ""])
-    return table([[printable(cell) for cell in row] for row in rows])
+    return table([[inline(cell) for cell in row] for row in rows])
 
 
 def _answer(answer: Answer, console: Console) -> list[str]:
@@ -124,9 +127,7 @@ def _answer(answer: Answer, console: Console) -> list[str]:
         rows.append(["cut", console.warn("the limit of tokens was reached (--max-tokens)")])
     if answer.HasField("handover"):
         told = f"to a person: {answer.handover.reason}. {answer.handover.note}"
-        rows.append(["hand-over", console.warn(printable(told))])
-    for name, value in MessageToDict(answer.fields).items():
-        rows.append([printable(name), printable(str(value))])
+        rows.append(["hand-over", console.warn(inline(told))])
     rows.append(["tokens", _usage(answer)])
     rows.append(["model", answer.model + (", from the cache" if answer.cached else "")])
     if answer.joined_requests > 1:
@@ -163,9 +164,16 @@ def _timings(answer: Answer) -> list[str]:
     return table([*rows, ["together", f"{total:,.1f} ms"]], align="<>")
 
 
+def _fields(answer: Answer) -> list[str]:
+    fields = sorted(MessageToDict(answer.fields).items())
+    return table([[inline(name), inline(_plain(value))] for name, value in fields])
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _debug(answer: Answer) -> list[str]:
     if not answer.HasField("debug"):
         return []
-    return table(
-        [[name, printable(str(value))] for name, value in MessageToDict(answer.debug).items()]
-    )
+    return json.dumps(MessageToDict(answer.debug), ensure_ascii=False, indent=2).splitlines()

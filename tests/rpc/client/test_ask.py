@@ -133,7 +133,7 @@ def test_the_deadline_ends_a_call_at_both_ends(gateway: FakeGateway, client: Kef
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert not caught.value.from_kefu
     assert gateway.calls[0].cancelled.wait(10)
-    assert gateway.calls[0].seconds_left <= 0.2
+    assert gateway.calls[0].seconds_left < 0.5
 
 
 def test_errors_carry_reason_field_metadata_and_id(
