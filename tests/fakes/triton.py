@@ -1,0 +1,181 @@
+"""A Triton that speaks the wire: a gRPC servicer of GRPCInferenceService, driven by a script.
+
+    async with FakeTriton() as triton:
+        triton.script = Script(["破", "损"], finish="stop")
+
+It checks what a real one checks (shapes against the raw bytes) and counts what was cancelled. Health probes (one token,
+no picture) are answered at once and not counted: a test's script is for its own question. What a fake cannot know of
+the real server is covered by tests/e2e, which run against the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request as the server received it."""
+
+    model: str
+    input_ids: list[int]
+    pictures: list[bytes]
+    sampling: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Script:
+    """What the server answers: pieces of text, one token each, then the end."""
+
+    pieces: Sequence[str] = ("ok",)
+    finish: str = "stop"
+    logprob: float = -0.1
+    details: dict[str, Any] = field(default_factory=dict)
+    # Sent instead of the rest after this many pieces.
+    error_message: str = ""
+    error_after: int = 0
+    # Wait for `FakeTriton.go_on` after this many pieces: a test decides when the answer continues.
+    pause_after: int | None = None
+    # End the stream after the pieces without a finish reason.
+    vanish: bool = False
+
+
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    def __init__(self) -> None:
+        self.script = Script()
+        self.seen: list[Seen] = []
+        self.cancelled = 0
+        self.running = 0
+        self.go_on = asyncio.Event()
+        self.paused = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.address = ""
+        self._server: grpc.aio.Server | None = None
+
+    async def __aenter__(self) -> FakeTriton:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def start(self, address: str = "127.0.0.1:0") -> None:
+        """Listens; with the address of an earlier start, as a restarted server would."""
+        options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+        self._server = grpc.aio.server(options=options)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        port = self._server.add_insecure_port(address)
+        self.address = f"127.0.0.1:{port}"
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Ends at once, as a killed server does."""
+        assert self._server is not None
+        await self._server.stop(0)
+
+    async def ModelStreamInfer(
+        self,
+        request_iterator: AsyncIterator[service_pb2.ModelInferRequest],
+        context: grpc.aio.ServicerContext,
+    ) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
+        request = await anext(aiter(request_iterator))
+        seen = read_request(request)
+        if seen.sampling["max_tokens"] == 1 and not seen.pictures:
+            yield response(
+                token_ids=[1], text="1", logprobs=[0], finish_reason="length", final=True
+            )
+            return
+        self.running += 1
+        self.idle.clear()
+        try:
+            self.seen.append(seen)
+            async for answer in self._play(self.script):
+                yield answer
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+            if self.running == 0:
+                self.idle.set()
+
+    async def _play(self, script: Script) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
+        pieces = list(script.pieces)
+        for number, piece in enumerate(pieces):
+            if script.error_message and number == script.error_after:
+                yield service_pb2.ModelStreamInferResponse(error_message=script.error_message)
+                return
+            if script.pause_after == number:
+                self.paused.set()
+                await self.go_on.wait()
+            yield response(token_ids=[100 + number], text=piece, logprobs=[script.logprob])
+        if script.vanish:
+            return
+        usage = [len(self.seen[-1].input_ids), 0, len(pieces)]
+        details = json.dumps(script.details) if script.details else ""
+        yield response(finish_reason=script.finish, usage=usage, details=details, final=True)
+
+
+def read_request(request: service_pb2.ModelInferRequest) -> Seen:
+    """Takes the contract's inputs apart and checks that shapes and bytes agree."""
+    raw: dict[str, bytes] = {}
+    for tensor, content in zip(request.inputs, request.raw_input_contents, strict=True):
+        width = {"INT32": 4, "UINT8": 1}.get(tensor.datatype)
+        assert tensor.shape[0] == 1, tensor
+        if width is not None:
+            assert len(content) == tensor.shape[1] * width, tensor
+        raw[tensor.name] = content
+    assert set(raw) == {"input_ids", "images", "image_sizes", "sampling"}
+    ids, sizes = array("i"), array("i")
+    ids.frombytes(raw["input_ids"])
+    sizes.frombytes(raw["image_sizes"])
+    pictures, offset = [], 0
+    for size in sizes:
+        pictures.append(raw["images"][offset : offset + size])
+        offset += size
+    assert offset == len(raw["images"])
+    (length,) = struct.unpack_from("<I", raw["sampling"])
+    sampling = json.loads(raw["sampling"][4 : 4 + length])
+    return Seen(request.model_name, list(ids), pictures, sampling)
+
+
+def response(
+    *,
+    token_ids: Sequence[int] = (),
+    text: str = "",
+    logprobs: Sequence[float] = (),
+    finish_reason: str = "",
+    details: str = "",
+    usage: Sequence[int] = (0, 0, 0),
+    final: bool = False,
+) -> service_pb2.ModelStreamInferResponse:
+    """One response of the tensor contract."""
+    message = service_pb2.ModelInferResponse()
+    for name, kind, count, raw in (
+        ("token_ids", "INT32", len(token_ids), array("i", token_ids).tobytes()),
+        ("text", "BYTES", 1, _bytes(text)),
+        ("logprobs", "FP32", len(logprobs), array("f", logprobs).tobytes()),
+        ("finish_reason", "BYTES", 1, _bytes(finish_reason)),
+        ("details", "BYTES", 1, _bytes(details)),
+        ("usage", "INT32", 3, array("i", usage).tobytes()),
+    ):
+        output = message.outputs.add(name=name, datatype=kind)
+        output.shape.extend((1, count))
+        message.raw_output_contents.append(raw)
+    message.parameters["triton_final_response"].bool_param = final
+    return service_pb2.ModelStreamInferResponse(infer_response=message)
+
+
+def _bytes(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<I", len(data)) + data
