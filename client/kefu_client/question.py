@@ -92,18 +92,13 @@ def question(*parts: str | Part, **settings: Unpack[Settings]) -> Question:
     Raises InputError for a setting that has a wrong type or does not fit its field; whether a value is allowed is the
     server's to say.
     """
-    message = Question(
-        parts=[Part(text=part) if isinstance(part, str) else part for part in parts],
-        session_id=settings.get("session_id", ""),
-        request_id=settings.get("request_id", ""),
-        model=settings.get("model", ""),
-        scenario=settings.get("scenario", ""),
-        more_to_come=settings.get("more_to_come", False),
-        debug=settings.get("debug", False),
-        language=settings.get("language", ""),
-    )
-    generation = _generation(settings)
-    # An absent message means "all defaults" to the server, so an empty one is not sent.
+    try:
+        message = _words(parts, settings)
+        # An absent message means "all defaults" to the server, so an empty one is not sent.
+        generation = _generation(settings)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: what Python makes of an argument or a file name that is not UTF-8.
+        raise InputError("a text has characters that are not valid Unicode") from None
     if generation.ByteSize():
         message.generation.CopyFrom(generation)
     context = settings.get("context")
@@ -113,6 +108,19 @@ def question(*parts: str | Part, **settings: Unpack[Settings]) -> Question:
         except (TypeError, ValueError):
             raise InputError("context: it must be made of what JSON has") from None
     return message
+
+
+def _words(parts: Sequence[str | Part], settings: Settings) -> Question:
+    return Question(
+        parts=[Part(text=part) if isinstance(part, str) else part for part in parts],
+        session_id=settings.get("session_id", ""),
+        request_id=settings.get("request_id", ""),
+        model=settings.get("model", ""),
+        scenario=settings.get("scenario", ""),
+        more_to_come=settings.get("more_to_come", False),
+        debug=settings.get("debug", False),
+        language=settings.get("language", ""),
+    )
 
 
 def _generation(settings: Settings) -> Generation:

@@ -352,6 +352,13 @@ def test_a_failure_that_is_not_kefus(
     assert told in err
 
 
+def test_a_busy_gateway_is_asked_again(gateway: FakeGateway, kefu: Kefu) -> None:
+    gateway.will(KefuError(Reason.OVERLOADED, "too busy", retry_after=0.01))
+    gateway.will(Answer(text="now"))
+    assert kefu("chat", "-q", "hi") == (0, "now\n", "")
+    assert len(gateway.calls) == 2
+
+
 def test_nobody_listens(kefu: Kefu, tmp_path: Path) -> None:
     for command in (["chat", "hi"], ["models"], ["health"]):
         code, out, err = kefu(*command, "--address", f"unix:{tmp_path}/nobody.sock")

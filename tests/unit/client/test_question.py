@@ -41,6 +41,12 @@ def test_a_value_that_no_field_can_hold_is_named(settings: dict[str, object], na
         question("hi", **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("settings", [{}, {"model": "\udcff"}, {"stop": ["\udcff"]}])
+def test_text_that_is_no_unicode(settings: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="Unicode"):
+        question("ok" if settings else "\udcff", **settings)  # type: ignore[arg-type]
+
+
 def test_a_picture_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         picture(tmp_path / "没有.png")
