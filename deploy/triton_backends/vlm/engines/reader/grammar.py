@@ -1,0 +1,112 @@
+"""Grammars (llama.cpp's GBNF) that keep numbers honest while the model writes.
+
+A number that is not on the page cannot be written at all: in the grammar of an answer a digit occurs only inside the
+numbers, dates and ids that the sources have.  llama.cpp samples first and looks at the grammar only for the token it
+drew, so this costs nothing until the model reaches for a number that is not there; then it must choose another.
+
+The grammar is the first of two checks.  It cannot see that two allowed numbers side by side make a third; the
+`Checker` in `gate.py` reads what was really written before it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from engines.reader.claims import Grounds, canonical, month_name
+
+_DIGITS = "0-9０-９٠-٩"
+_JOINERS = ".,:/\\-*_"
+
+
+def answer_grammar(grounds: Grounds) -> str:
+    """Free text in which only the sources' numbers occur."""
+    literals = number_literals(grounds)
+    if not literals:
+        return f"root ::= [^{_DIGITS}]*\n"
+    # After a number, a joiner must be followed by something that is no digit: "2025" "." "04" would be a new number.
+    return (
+        f"root ::= text? (num after)* num?\n"
+        f"text ::= [^{_DIGITS}]+\n"
+        f"after ::= [^{_DIGITS}{_JOINERS}] text? | [{_JOINERS}]+ ([^{_DIGITS}{_JOINERS}] text?)?\n"
+        f"num ::= {_alternatives(literals)}\n"
+    )
+
+
+def schema_grammar(grammar: str, grounds: Grounds) -> str:
+    """The grammar of a JSON schema (as llama.cpp writes it) with its strings and numbers bound to the sources.
+
+    Rules that llama.cpp makes for `pattern`, `format` or `enum` are the caller's own words and stay as they are.
+    """
+    literals = number_literals(grounds)
+    plain = sorted({c for c in grounds.numbers if re.fullmatch(r"(0|[1-9]\d*)(\.\d+)?", c)})
+    whole = [c for c in plain if "." not in c]
+    quoted = _alternatives(literals) if literals else None
+    safe = f'[^"\\\\\\x7F\\x00-\\x1F{_DIGITS}]'
+    edge = f'[^"\\\\\\x7F\\x00-\\x1F{_DIGITS}{_JOINERS}]'
+    rules = {
+        "string": (
+            f'"\\"" g-text? (g-num g-after)* g-num? "\\"" space' if quoted else '"\\"" g-text? "\\"" space'
+        ),
+        "number": f'"-"? ({_alternatives(plain)}) space' if plain else '"null" space',
+        "integer": f'"-"? ({_alternatives(whole)}) space' if whole else '"null" space',
+    }
+    lines, used = [], False
+    for line in grammar.splitlines():
+        name, _, _ = line.partition(" ::=")
+        if name.strip() in rules:
+            line, used = f"{name.strip()} ::= {rules[name.strip()]}", True
+        lines.append(line)
+    if used:
+        lines.append(f"g-text ::= {safe}+")
+        if quoted:
+            lines.append(f"g-after ::= {edge} g-text? | [{_JOINERS}]+ ({edge} g-text?)?")
+            lines.append(f"g-num ::= {quoted}")
+    return "\n".join(lines) + "\n"
+
+
+def number_literals(grounds: Grounds) -> list[str]:
+    """Every way in which the sources' numbers may be written, longest first."""
+    found: set[str] = set()
+    for said in grounds.exact:
+        found.update(_cased(said))
+    for number in grounds.numbers:
+        found.update(_amounts(number))
+    for year, month, date in grounds.days:
+        found.update(_dates(year, month, date))
+    return sorted((f for f in found if f), key=lambda f: (-len(f), f))
+
+
+def _cased(said: str) -> Iterable[str]:
+    # Ids are kept in lower case for comparison; printed ones are nearly always upper case.
+    return {said, said.upper()}
+
+
+def _amounts(number: str) -> Iterable[str]:
+    forms = {number}
+    if re.fullmatch(r"\d+(\.\d+)?", number):
+        whole, _, rest = number.partition(".")
+        forms.add(f"{int(whole):,}" + (f".{rest}" if rest else ""))
+        for form in list(forms):
+            if len(rest) < 2 and canonical(form) == number:
+                forms.add(f"{form}0" if rest else f"{form}.00")
+    return forms
+
+
+def _dates(year: int | None, month: int, date: int) -> Iterable[str]:
+    name = month_name(month)
+    days = {f"{month}月{date}日", f"{month}月{date}号", f"{month:02}月{date:02}日"}
+    days |= {f"{date} {name}", f"{name} {date}", f"{date} {name[:3]}", f"{name[:3]} {date}"}
+    if year is None:
+        return days
+    full = {f"{year}年{d}" for d in days if "月" in d}
+    full |= {f"{date} {name} {year}", f"{name} {date}, {year}", f"{name[:3]} {date}, {year}"}
+    full |= {f"{date} {name[:3]} {year}"}
+    full |= {f"{year}{j}{month:02}{j}{date:02}" for j in "-./"}
+    return days | full
+
+
+def _alternatives(literals: Iterable[str]) -> str:
+    # JSON's escapes are GBNF's.
+    return " | ".join(json.dumps(text, ensure_ascii=False) for text in literals)

@@ -1,0 +1,83 @@
+"""Custom metrics of the backend, under Triton's own `/metrics`.
+
+Two facts about Triton's Python metrics shape this file: calls from several threads at once crash the server, so one
+thread makes all of them; and a family that is garbage-collected takes its values with it, so all are kept here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+_COUNTERS = {
+    "kefu_vlm_requests_total": "Requests that the backend took",
+    "kefu_vlm_progress_total": "Steps of work done: pictures read, parts of prompts, tokens; at rest only when idle or hung",
+    "kefu_vlm_batches_total": "Batches that Triton handed over",
+    "kefu_vlm_cancelled_total": "Requests that were cancelled before their end",
+    "kefu_vlm_refused_total": "Requests that the contract forbids",
+    "kefu_vlm_failed_total": "Requests that broke inside the engine",
+    "kefu_vlm_completion_tokens_total": "Tokens written",
+    "kefu_reader_pages_total": "Pictures that the OCR read",
+    "kefu_reader_page_cache_hits_total": "Pictures whose rows were still known",
+    "kefu_reader_page_seconds_total": "Seconds spent in OCR",
+    "kefu_reader_corrected_total": "Answers that were not on the page and were replaced",
+    "kefu_reader_cannot_see_total": "Answers that say what the reader cannot see",
+}
+_HAND_OVER_SECONDS = 0.2
+_GAUGES = {
+    "kefu_vlm_active_requests": "Requests being answered or waiting inside the backend",
+    "kefu_vlm_busy_slots": "Places of the engine in use",
+}
+
+
+class TritonMeter:
+    """A Meter over `pb_utils.MetricFamily`; unknown names are a programming error and raise KeyError.
+
+    Each call into Triton crosses a process border, so values are gathered here and handed over a few times a second,
+    by one thread.
+    """
+
+    def __init__(self, pb_utils: Any, model: str) -> None:
+        self._lock = threading.Lock()
+        self._families: list[Any] = []
+        self._metrics: dict[str, Any] = {}
+        self._added: dict[str, float] = {}
+        self._set: dict[str, float] = {}
+        for names, kind in (
+            (_COUNTERS, pb_utils.MetricFamily.COUNTER),
+            (_GAUGES, pb_utils.MetricFamily.GAUGE),
+        ):
+            for name, description in names.items():
+                family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
+                self._families.append(family)
+                self._metrics[name] = family.Metric(labels={"model": model})
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vlm-metrics", daemon=True)
+        self._thread.start()
+
+    def add(self, name: str, value: float = 1.0) -> None:
+        with self._lock:
+            self._added[name] = self._added.get(name, 0.0) + value
+
+    def set(self, name: str, value: float) -> None:
+        with self._lock:
+            self._set[name] = value
+
+    def close(self) -> None:
+        """Hands over what is left; no values are taken after it."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(_HAND_OVER_SECONDS):
+            self._hand_over()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            added, self._added = self._added, {}
+            values, self._set = self._set, {}
+        for name, value in added.items():
+            self._metrics[name].increment(value)
+        for name, value in values.items():
+            self._metrics[name].set(value)

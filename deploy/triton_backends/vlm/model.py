@@ -1,0 +1,144 @@
+"""Triton's side of every VLM: tensors in, a stream of responses out.  The engines do the work.
+
+A Python-based backend: each model directory holds only `config.pbtxt` and `1/model.json` (the card, which names the
+engine).  The tensor contract stands in `contract.py`.
+"""
+
+from __future__ import annotations
+
+import locale
+
+# Before anything reads or writes text: the stub starts in the "C" locale, in which Chinese text breaks.
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import triton_python_backend_utils as pb_utils  # noqa: E402  (given by Triton)
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from contract import read_job, response_tensors  # noqa: E402
+from engines.base import Card, Chunk, ContractError, EngineContext  # noqa: E402
+from engines.registry import create_engine  # noqa: E402
+from metrics import TritonMeter  # noqa: E402
+
+_FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+_DRAIN_SECONDS = 5.0
+
+
+class TritonPythonModel:
+    """One model instance.  `execute` hands each request to a thread and returns, so that the next batch can form."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self._log = pb_utils.Logger
+        model_dir = Path(args["model_repository"])
+        card_path = model_dir / args["model_version"] / "model.json"
+        card = Card.from_json(json.loads(card_path.read_text(encoding="utf-8")))
+        weights = Path(os.environ.get("KEFU_WEIGHTS_DIR", ".kefu/weights")) / card.name
+        self._card = card
+        self._meter = TritonMeter(pb_utils, args["model_name"])
+        self._engine = create_engine(
+            EngineContext(card=card, weights=weights, model_dir=model_dir, meter=self._meter)
+        )
+        self._engine.start()
+        self._closing = threading.Event()
+        self._active = 0
+        self._changed = threading.Condition()
+        # Waiting costs a thread, not a core: the engine itself bounds how many work at once.
+        self._threads = ThreadPoolExecutor(
+            max_workers=int(card.settings.get("threads", 64)), thread_name_prefix="vlm"
+        )
+
+    def execute(self, requests: list[Any]) -> None:
+        self._meter.add("kefu_vlm_batches_total")
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                job = read_job(request, self._card, pb_utils)
+            except ContractError as error:
+                self._meter.add("kefu_vlm_refused_total")
+                _refuse(sender, error)
+                continue
+            except Exception as error:  # a request must never be left without its FINAL
+                self._fail(sender, error)
+                continue
+            self._count(+1)
+            try:
+                self._threads.submit(self._serve, job, sender)
+            except RuntimeError:
+                self._count(-1)
+                _refuse(sender, ContractError("shutting_down", "the model is being unloaded"))
+        return None
+
+    def finalize(self) -> None:
+        self._closing.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._active == 0, timeout=_DRAIN_SECONDS)
+        self._engine.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._meter.close()
+
+    def _serve(self, job: Any, sender: Any) -> None:
+        def cancelled() -> bool:
+            return self._closing.is_set() or sender.is_cancelled()
+
+        finished = False
+
+        def emit(chunk: Chunk) -> None:
+            nonlocal finished
+            finished = bool(chunk.finish_reason)
+            self._note(chunk)
+            # The last chunk carries FINAL itself: one message less on the way to the caller.
+            sender.send(_response(chunk), flags=_FINAL if finished else 0)
+
+        try:
+            self._meter.add("kefu_vlm_requests_total")
+            self._engine.generate(job, emit, cancelled)
+        except ContractError as error:
+            self._meter.add("kefu_vlm_refused_total")
+            finished = finished or _refuse(sender, error)
+        except Exception as error:  # the boundary to Triton: whatever broke, the caller gets an end
+            if not finished:
+                finished = self._fail(sender, error)
+        finally:
+            if not finished:
+                sender.send(flags=_FINAL)
+            self._count(-1)
+
+    def _note(self, chunk: Chunk) -> None:
+        if chunk.finish_reason == "cancelled":
+            self._meter.add("kefu_vlm_cancelled_total")
+        if chunk.usage is not None:
+            self._meter.add("kefu_vlm_completion_tokens_total", chunk.usage.completion)
+
+    def _fail(self, sender: Any, error: Exception) -> bool:
+        """Logs what broke; the caller learns only that something did."""
+        self._meter.add("kefu_vlm_failed_total")
+        self._log.log_error(f"engine {self._card.engine} failed: {type(error).__name__}: {error}")
+        return _refuse(sender, ContractError("engine_failed", "the engine could not finish this request"))
+
+    def _count(self, step: int) -> None:
+        with self._changed:
+            self._active += step
+            active = self._active
+            self._changed.notify_all()
+        self._meter.set("kefu_vlm_active_requests", active)
+
+
+def _response(chunk: Chunk) -> Any:
+    return pb_utils.InferenceResponse(
+        output_tensors=[pb_utils.Tensor(name, array) for name, array in response_tensors(chunk)]
+    )
+
+
+def _refuse(sender: Any, error: ContractError) -> bool:
+    sender.send(
+        pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error))), flags=_FINAL
+    )
+    return True

@@ -1,0 +1,30 @@
+"""Builds and runs the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import structlog
+
+from kefu_modelhost.settings import Settings
+from kefu_modelhost.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, which drain; a second one leaves at once."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("modelhost.second_signal")
+            os._exit(130)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await Supervisor(settings).run(stop)

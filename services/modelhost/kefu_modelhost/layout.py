@@ -1,0 +1,111 @@
+"""Turns the wheel's pieces into a server that can be started.
+
+The wheel `nvidia-pytriton` has a whole tritonserver, but its Python backend must first be put together: the backend's
+library, its Python helpers and the stub of the right Python version in one folder, our `vlm` beside it.
+In the NGC container all of this is in place already, and none of it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from kefu_modelhost.errors import SetupError
+
+_ASK_PYTHON = """
+import json, sysconfig
+v = sysconfig.get_config_var
+print(json.dumps({"version": v("py_version_short"), "libdir": v("LIBDIR"), "library": v("INSTSONAME"),
+                  "packages": sysconfig.get_path("purelib")}))
+"""
+_SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What starting the server takes: its binary, the backends' folder, the environment variables it needs."""
+
+    binary: Path
+    backends: Path
+    environment: dict[str, str]
+
+
+def prepare(triton_env: Path, backends: Path, run_dir: Path) -> Layout:
+    """Builds `<run_dir>/backends` anew; SetupError naming what is missing and how to get it."""
+    triton_env, backends = triton_env.resolve(), backends.resolve()
+    python = triton_env / "bin" / "python"
+    if not python.exists():
+        raise SetupError(
+            f"{triton_env} is no virtual environment: make one with"
+            f" `python3 -m venv {triton_env} && {triton_env}/bin/pip install -r requirements/triton.txt`,"
+            " or set KEFU_TRITON_ENV"
+        )
+    told = _ask(python)
+    packages, version = Path(told["packages"]), told["version"]
+    wheel = packages / "pytriton" / "tritonserver"
+    if not (wheel / "bin" / "tritonserver").is_file():
+        raise SetupError(
+            f"{triton_env} has no tritonserver: `{triton_env}/bin/pip install -r requirements/triton.txt`"
+        )
+    stub = wheel / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        have = ", ".join(sorted(p.name for p in stub.parent.parent.iterdir()))
+        raise SetupError(
+            f"{triton_env} is a Python {version}; this Triton runs models with Python {have}"
+        )
+    library = _libpython(told["libdir"], told["library"], version)
+    if not (backends / "vlm" / "model.py").is_file():
+        raise SetupError(f"{backends} has no backend `vlm` (KEFU_BACKENDS_DIR)")
+
+    target = run_dir.resolve() / "backends"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(
+        wheel / "backends" / "python",
+        target / "python",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    shutil.copy2(stub, target / "python" / stub.name)
+    os.chmod(target / "python" / stub.name, 0o755)  # noqa: S103 (a program)
+    (target / "vlm").symlink_to(backends / "vlm")
+    return Layout(
+        binary=wheel / "bin" / "tritonserver",
+        backends=target,
+        environment={
+            "PATH": f"{triton_env / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+            "VIRTUAL_ENV": str(triton_env),
+            "PYTHONPATH": str(packages),
+            # The stub writes beside model.py otherwise, and a checkout may be read-only.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LD_LIBRARY_PATH": os.pathsep.join(
+                [str(packages / "nvidia_pytriton.libs"), str(library.parent)]
+            ),
+        },
+    )
+
+
+def _ask(python: Path) -> dict[str, str]:
+    try:
+        done = subprocess.run(
+            [str(python), "-c", _ASK_PYTHON], capture_output=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SetupError(f"{python} does not run: {error}") from error
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer
+
+
+def _libpython(libdir: str, library: str, version: str) -> Path:
+    """The shared library that the stub links; a Python built without one has it in a package of its own."""
+    name = f"libpython{version}.so.1.0"
+    for folder in (libdir, *_SYSTEM_LIBRARIES):
+        if (found := Path(folder) / name).is_file():
+            return found
+    raise SetupError(
+        f"{name} is missing (looked in {libdir} and the system's folders): install the package"
+        f" `libpython{version}` (Debian, Ubuntu: `apt-get install libpython{version}`), or build the Python of"
+        f" KEFU_TRITON_ENV with --enable-shared (it says its library is {library})"
+    )

@@ -1,0 +1,65 @@
+"""What other programs may know of the model host: one JSON file, replaced as a whole at every change.
+
+    {"state": "ready", "pid": 4711, "triton_pid": 4712, "grpc": "127.0.0.1:8001", "metrics": "127.0.0.1:8002",
+     "http": null, "models": {"reader": {"state": "ready", "probe_ms": 41}}, "since": 1700000000.0,
+     "starts": 1, "reloads": 0, "problem": null, "log": ".kefu/run/triton/tritonserver.log"}
+
+state: starting, ready, recovering, draining, stopped, failed.  `since` is the time of the last change of state, seconds
+since 1970.  A model's state: loading, ready, lost.  `problem` is the last thing that went wrong, in words, and stays
+after a recovery.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class ModelStatus:
+    state: str = "loading"
+    probe_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Status:
+    """Written by the supervisor alone."""
+
+    path: Path
+    grpc: str
+    metrics: str
+    http: str | None
+    log: str
+    state: str = "starting"
+    triton_pid: int | None = None
+    starts: int = 0
+    reloads: int = 0
+    problem: str | None = None
+    since: float = field(default_factory=time.time)
+    models: dict[str, ModelStatus] = field(default_factory=dict)
+
+    def change(self, state: str, problem: str | None = None) -> None:
+        """Moves to a state; logs it when it is another one or has a new problem."""
+        if problem is not None:
+            self.problem = problem
+        if state != self.state or problem is not None:
+            log.info("modelhost." + state, **({"problem": problem} if problem else {}))
+        if state != self.state:
+            self.state, self.since = state, time.time()
+        self.write()
+
+    def write(self) -> None:
+        values = asdict(self)
+        del values["path"]
+        values["pid"] = os.getpid()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        partial.write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(partial, self.path)

@@ -1,0 +1,296 @@
+"""Keeps Triton answering: starts it, proves that it works, and brings it back.
+
+    supervisor = Supervisor(settings)
+    await supervisor.run(stop=event)
+
+What can go wrong, and what is done:
+
+| seen | how | answer |
+| --- | --- | --- |
+| the server died | its process ended | clear its remains, start again (with growing pauses) |
+| a stub died | its process is gone | unload and load the models |
+| a model hangs | a probe without an answer, and nothing else moves | unload and load; if that fails, start again |
+
+A probe waits in the same queue as everybody: a slow answer from a busy model is no hang, so the backend's own counter of
+work done (`kefu_vlm_progress_total`) is looked at before anything is torn down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import time
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+import structlog
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from kefu_modelhost import layout, ports
+from kefu_modelhost.card import ModelCard, find_card
+from kefu_modelhost.errors import SetupError
+from kefu_modelhost.metrics import read_progress
+from kefu_modelhost.probe import PICTURE, Probe, ProbeError
+from kefu_modelhost.server import TritonServer
+from kefu_modelhost.settings import Settings
+from kefu_modelhost.status import ModelStatus, Status
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_TICK = 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+# A server that lived so long has recovered: the next failure starts with a short pause again.
+_HEALTHY_SECONDS = 60.0
+_UNLOAD_SECONDS = 15.0
+
+
+class Lost(Exception):
+    """The server or a model stopped answering; `restart` when the server itself must go."""
+
+    def __init__(self, problem: str, *, restart: bool) -> None:
+        super().__init__(problem)
+        self.restart = restart
+
+
+class Supervisor:
+    """One server with its models."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cards = [find_card(name, settings.repositories) for name in settings.model_names]
+        if not self._cards:
+            raise SetupError("no models to load (KEFU_MODELS)")
+        for card in self._cards:
+            _require_weights(card, settings.weights.expanduser())
+        self.status = Status(
+            path=settings.status_file,
+            grpc=settings.grpc_address,
+            metrics=settings.metrics_address,
+            http=f"{settings.host}:{settings.http_port}" if settings.http_port else None,
+            log=str(settings.run_dir / "tritonserver.log"),
+            models={card.name: ModelStatus() for card in self._cards},
+        )
+        self._server: TritonServer
+        self._client: InferenceServerClient
+        self._probes: list[Probe] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set; then drains.  SetupError when the server cannot be started the first time."""
+        with _only_one(self._settings.run_dir):
+            self.status.change("starting")
+            try:
+                await self._set_up()
+                await self._until(self._start(), stop)
+            except Exception as error:
+                if hasattr(self, "_server"):
+                    await self._server.kill()
+                self.status.change("failed", str(error))
+                raise
+            try:
+                await self._keep(stop)
+            finally:
+                self.status.change("draining")
+                await self._server.stop(self._settings.drain_timeout)
+                await self._client.close()
+                self.status.triton_pid = None
+                self.status.change("stopped")
+
+    async def _set_up(self) -> None:
+        s = self._settings
+        prepared = await asyncio.to_thread(layout.prepare, s.triton_env, s.backends, s.run_dir)
+        self._server = TritonServer(s, prepared)
+        killed, removed = await self._server.clear_previous()
+        if killed or removed:
+            log.warning("modelhost.cleared_remains", processes=killed, shared_memory=removed)
+        wanted = {
+            "KEFU_TRITON_GRPC_PORT": s.grpc_port,
+            "KEFU_TRITON_METRICS_PORT": s.metrics_port,
+        }
+        if s.http_port:
+            wanted["KEFU_TRITON_HTTP_PORT"] = s.http_port
+        ports.require_free(s.host, wanted)
+        self._client = InferenceServerClient(s.grpc_address)
+        self._probes = [Probe(self._client, card, s.weights.expanduser()) for card in self._cards]
+
+    async def _keep(self, stop: asyncio.Event) -> None:
+        pause, healthy_since = _FIRST_PAUSE, time.monotonic()
+        while not stop.is_set():
+            try:
+                await self._until(self._watch(), stop)
+            except Lost as lost:
+                if time.monotonic() - healthy_since > _HEALTHY_SECONDS:
+                    pause = _FIRST_PAUSE
+                self.status.change("recovering", str(lost))
+                if not await self._until(self._recover(lost), stop):
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                healthy_since = time.monotonic()
+
+    async def _recover(self, lost: Lost) -> bool:
+        """One attempt; False when it failed and the next one should wait."""
+        try:
+            if lost.restart or not self._server.alive:
+                await self._server.kill()
+                await self._start()
+            else:
+                self.status.reloads += 1
+                await self._load(unload=True)
+            return True
+        except (Lost, SetupError, ProbeError) as error:
+            self.status.change("recovering", str(error))
+            # Whatever state the server is in now, the next attempt is a new one.
+            await self._server.kill()
+            return False
+
+    async def _start(self) -> bool:
+        self.status.starts += 1
+        await self._server.start()
+        self.status.triton_pid = self._server.pid
+        self.status.write()
+        await self._answering(self._live(), self._settings.start_timeout)
+        await self._load(unload=False)
+        return True
+
+    async def _live(self) -> None:
+        while True:
+            with contextlib.suppress(InferenceServerException, grpc.aio.AioRpcError):
+                if await self._client.is_server_live(client_timeout=2.0):
+                    return
+            await asyncio.sleep(0.1)
+
+    async def _load(self, *, unload: bool) -> None:
+        for card in self._cards:
+            self.status.models[card.name].state = "loading"
+        self.status.write()
+        for card, probe in zip(self._cards, self._probes, strict=True):
+            if unload:
+                await self._answering(
+                    self._client.unload_model(card.name, client_timeout=_UNLOAD_SECONDS),
+                    _UNLOAD_SECONDS,
+                )
+                await self._answering(self._gone(card.name), _UNLOAD_SECONDS)
+            timeout = self._settings.start_timeout
+            await self._answering(
+                self._client.load_model(card.name, client_timeout=timeout), timeout
+            )
+            took = await self._answering(probe.ask(timeout), timeout)
+            if card.max_pictures:
+                took = await self._answering(probe.ask(timeout, picture=PICTURE), timeout)
+            self.status.models[card.name] = ModelStatus("ready", round(took * 1000))
+            log.info("modelhost.model_ready", model=card.name, probe_ms=round(took * 1000))
+        self.status.change("ready")
+
+    async def _gone(self, name: str) -> None:
+        """unload_model answers before the model is gone; loading it again meanwhile would change nothing."""
+        while await self._client.is_model_ready(name, client_timeout=2.0):
+            await asyncio.sleep(0.05)
+
+    async def _answering(self, call: Awaitable[T], timeout: float) -> T:
+        """The call's result; Lost when the server dies meanwhile, or the call fails or takes too long."""
+        task = asyncio.ensure_future(call)
+        death = asyncio.ensure_future(self._server.wait())
+        try:
+            await asyncio.wait({task, death}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return await task
+            if death.done():
+                raise Lost(
+                    f"tritonserver ended with {death.result()}: {_last_error(self._server.log_tail())}"
+                    f" (log: {self._server.log_path})",
+                    restart=True,
+                )
+            raise Lost(f"no answer from tritonserver in {timeout:g} s", restart=True)
+        except InferenceServerException as error:
+            raise Lost(f"tritonserver refused: {error.message()}", restart=True) from error
+        except grpc.aio.AioRpcError as error:
+            raise Lost(f"tritonserver: {error.code().name}: {error.details()}", restart=True) from error
+        finally:
+            for pending in (task, death):
+                pending.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await pending
+
+    async def _watch(self) -> None:
+        """Raises Lost as soon as something is wrong."""
+        stubs = await asyncio.to_thread(self._server.stubs)
+        next_probe = time.monotonic() + self._settings.probe_seconds
+        while True:
+            await asyncio.sleep(_TICK)
+            if not self._server.alive:
+                raise Lost(f"tritonserver ended with {self._server.exit_code}", restart=True)
+            if dead := stubs - await asyncio.to_thread(self._server.stubs):
+                raise Lost(f"{len(dead)} model process(es) died", restart=False)
+            if time.monotonic() >= next_probe:
+                for card, probe in zip(self._cards, self._probes, strict=True):
+                    await self._probe(card, probe)
+                next_probe = time.monotonic() + self._settings.probe_seconds
+
+    async def _probe(self, card: ModelCard, probe: Probe) -> None:
+        status = self.status.models[card.name]
+        while True:
+            before = await read_progress(self._settings.metrics_address, card.name)
+            try:
+                took = await self._answering(
+                    probe.ask(self._settings.probe_timeout), self._settings.probe_timeout + 5
+                )
+            except ProbeError as error:
+                after = await read_progress(self._settings.metrics_address, card.name)
+                if before is not None and after is not None and after > before:
+                    log.info("modelhost.busy", model=card.name)
+                    continue
+                status.state = "lost"
+                raise Lost(str(error), restart=False) from error
+            status.state, status.probe_ms = "ready", round(took * 1000)
+            self.status.write()
+            return
+
+    async def _until(self, work: Awaitable[T], stop: asyncio.Event) -> T | None:
+        """The work's result, or None when `stop` came first (the work is then cancelled)."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await task if task.done() else None
+        finally:
+            for pending in (task, stopping):
+                if not pending.done():
+                    pending.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await pending
+
+
+def _last_error(tail: str) -> str:
+    """The line of the server's log that most likely says why."""
+    lines = [line for line in tail.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("E") or "rror" in line]
+    return (errors or lines or ["it said nothing"])[-1][:400]
+
+
+def _require_weights(card: ModelCard, weights: Path) -> None:
+    for name in (*(f.name for f in card.files), card.tokenizer):
+        if not (weights / card.name / name).is_file():
+            raise SetupError(
+                f"{weights / card.name / name} is missing: run `python -m kefu_modelhost pull {card.name}`,"
+                " or set KEFU_WEIGHTS_DIR to the folder that has it"
+            )
+
+
+@contextlib.contextmanager
+def _only_one(run_dir: Path) -> Iterator[None]:
+    """SetupError when another supervisor uses the folder; the lock ends with the process, however it ends."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SetupError(
+                f"another model host runs in {run_dir}: stop it, or set KEFU_TRITON_RUN_DIR"
+            ) from error
+        yield
