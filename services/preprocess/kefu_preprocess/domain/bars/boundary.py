@@ -1,0 +1,72 @@
+"""Where a bar ends: the edge of its band if it has one, else as far below its glyphs as they are from the top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kefu_preprocess.domain.bars.strip import Strip
+
+# An edge of a band: this much of the row steps by at least this many levels, all to the same side.
+_EDGE_SHARE, _EDGE_STEP = 0.72, 3.0
+# Content: this much of the row differs by at least this many levels from the row a little above.
+_CONTENT_SHARE, _CONTENT_STEP = 0.004, 22.0
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """`cut` is the first row that stays, in pixels of the strip; `edge` says that a visible edge is there; `clear` is how
+    many empty rows lie between the glyphs and the next content."""
+
+    cut: int
+    edge: bool
+    clear: int
+
+
+def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
+    """The end of a bar whose glyphs stand from `top` to `bottom` (exclusive). None where there is no room for a cut."""
+    symmetric = top + bottom
+    # A taller band than that was never seen: a translucent one under a camera hole is 1.3 times the symmetric one.
+    deepest = min(strip.height - 3, max(int(symmetric * 1.4), bottom + (bottom - top)))
+    if bottom + 1 >= deepest:
+        return None
+    rows = strip.grey.astype(np.float32)
+    edge = _first_edge(rows, bottom + 1, deepest)
+    # Glyphs fade out over a row or two below their last one.
+    fringe = bottom + max(2, (bottom - top) // 12)
+    content = _first_content(rows, fringe, min(strip.height - 1, 2 * deepest))
+    clear = content - bottom
+    if edge is not None and edge <= max(content + 2, bottom + 3):
+        return Boundary(edge, True, clear)
+    if edge is not None and clear < 0.15 * (bottom - top):
+        # Something lies under the glyphs themselves (a photo, a map): only the band's own edge can be trusted.
+        return Boundary(edge, True, clear)
+    if content > symmetric:
+        return Boundary(symmetric, False, clear)
+    if clear < 0.15 * (bottom - top):
+        return Boundary(min(symmetric, deepest), False, 0)
+    return Boundary((bottom + content + 1) // 2, False, clear)
+
+
+def _first_edge(rows: NDArray[np.float32], first: int, last: int) -> int | None:
+    """The first row of another band: nearly the whole width steps up, or down, there."""
+    steps = rows[first : last + 1] - rows[first - 1 : last]
+    share = np.maximum((steps >= _EDGE_STEP).mean(axis=1), (steps <= -_EDGE_STEP).mean(axis=1))
+    wide = share >= _EDGE_SHARE
+    if not wide.any():
+        return None
+    begin = int(wide.argmax())
+    end = begin + int(np.append(wide[begin:], False).argmin())
+    # A band's edge may be spread over two or three rows: take the steepest.
+    strengths = np.abs(np.median(steps[begin:end], axis=1))
+    return first + begin + int(strengths.argmax())
+
+
+def _first_content(rows: NDArray[np.float32], first: int, last: int) -> int:
+    if last <= first + 2:
+        return last
+    differs = np.abs(rows[first + 2 : last] - rows[first : last - 2]) >= _CONTENT_STEP
+    found = differs.mean(axis=1) >= _CONTENT_SHARE
+    return first + 2 + int(found.argmax()) if found.any() else last
