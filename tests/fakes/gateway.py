@@ -49,9 +49,6 @@ class Gate:
         call.on_over(self._open)
         self.reached.set()
         assert self._open.wait(PATIENCE_S), "the test never opened the gate"
-        if call.over.is_set():
-            # The answer was not finished, so it was the caller who ended the call.
-            call.cancelled.set()
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ class Call:
     seconds_left: float
     cancelled: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
+    played: bool = False
     _waiting: list[threading.Event] = field(default_factory=list)
 
     def on_over(self, event: threading.Event) -> None:
@@ -84,6 +82,9 @@ class Call:
             event.set()
 
     def end(self) -> None:
+        """The call is over. Where its answer was not played to the end, it was the caller who ended it."""
+        if not self.played:
+            self.cancelled.set()
         self.over.set()
         for event in self._waiting:
             event.set()
@@ -165,11 +166,13 @@ class FakeGateway:
             match step:
                 case Gate():
                     step.wait(call)
-                    if call.cancelled.is_set():
+                    if call.over.is_set():
                         return
                 case KefuError():
+                    call.played = True
                     context.abort_with_status(to_rpc_status(step))
                 case Status():
+                    call.played = True
                     context.abort(step.code, step.text)
                 case PictureReport():
                     yield StreamChatResponse(picture=step)
@@ -177,6 +180,7 @@ class FakeGateway:
                     yield StreamChatResponse(delta=step)
                 case Answer():
                     yield StreamChatResponse(answer=step)
+        call.played = True
 
     def _arrived(self, method: str, question: Question, context: grpc.ServicerContext) -> Call:
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
