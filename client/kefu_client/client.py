@@ -104,7 +104,8 @@ class KefuClient:
             except grpc.RpcError as failure:
                 error = KefuCallError.of(failure, sent.request_id)
             finally:
-                # Ctrl-C while waiting: the server stops as well. Nothing happens to a call that has ended.
+                # Ctrl-C while waiting: the server stops now, and not when the client is closed or collected. Nothing
+                # happens to a call that has ended.
                 call.cancel()
             retries.wait(error)
 

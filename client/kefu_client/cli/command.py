@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> int:
         console.complain("cancelled")
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # Python would complain again when it flushes stdout at exit: give it something that takes everything.
+        # As Python's own documentation of SIGPIPE advises: what is left in the buffer is flushed once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.READER_WENT_AWAY
     except OSError as error:
