@@ -13,12 +13,14 @@ from kefu_preprocess.domain.bars.strip import Strip
 _EDGE_SHARE, _EDGE_STEP = 0.72, 3.0
 # Content: this much of the row differs by at least this many levels from the row a little above.
 _CONTENT_SHARE, _CONTENT_STEP = 0.004, 22.0
+_FRINGE = 0.3
+_RIBBON_FROM = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """`cut` is the first row that stays, in pixels of the strip; `edge` says that a visible edge is there; `clear` is how
-    many empty rows lie between the glyphs and the next content."""
+    """`cut` is the first row that stays, in pixels of the strip; `edge` says that a visible edge is there; `clear` is
+    how many empty rows lie between the glyphs and the next content."""
 
     cut: int
     edge: bool
@@ -34,19 +36,18 @@ def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
         return None
     rows = strip.grey.astype(np.float32)
     edge = _first_edge(rows, bottom + 1, deepest)
-    # Glyphs fade out over a row or two below their last one.
-    fringe = bottom + max(2, (bottom - top) // 12)
+    # Closer to the glyphs than this there is no content by design, only their own fringe and JPEG's ringing.
+    fringe = bottom + max(2, round(_FRINGE * (bottom - top)))
     content = _first_content(rows, fringe, min(strip.height - 1, 2 * deepest))
-    clear = content - bottom
-    if edge is not None and edge <= max(content + 2, bottom + 3):
+    overlay = content <= fringe + 3
+    clear = 0 if overlay else content - bottom
+    if edge is not None and (overlay or edge <= content + 2):
         return Boundary(edge, True, clear)
-    if edge is not None and clear < 0.15 * (bottom - top):
-        # Something lies under the glyphs themselves (a photo, a map): only the band's own edge can be trusted.
-        return Boundary(edge, True, clear)
+    if overlay:
+        # Something lies under the glyphs themselves (a photo, a map): there is no edge to be kept clear of.
+        return Boundary(min(symmetric, deepest), False, 0)
     if content > symmetric:
         return Boundary(symmetric, False, clear)
-    if clear < 0.15 * (bottom - top):
-        return Boundary(min(symmetric, deepest), False, 0)
     return Boundary((bottom + content + 1) // 2, False, clear)
 
 
@@ -65,8 +66,14 @@ def _first_edge(rows: NDArray[np.float32], first: int, last: int) -> int | None:
 
 
 def _first_content(rows: NDArray[np.float32], first: int, last: int) -> int:
+    """The first row on which something begins. What stands at the right side from the start (a developer's ribbon runs
+    down there) is not counted."""
     if last <= first + 2:
         return last
     differs = np.abs(rows[first + 2 : last] - rows[first : last - 2]) >= _CONTENT_STEP
-    found = differs.mean(axis=1) >= _CONTENT_SHARE
+    ribbon = int(_RIBBON_FROM * rows.shape[1])
+    found = differs[:, :ribbon].mean(axis=1) >= _CONTENT_SHARE
+    right = differs[:, ribbon:].mean(axis=1) >= _CONTENT_SHARE
+    if not right[:2].any():
+        found |= right
     return first + 2 + int(found.argmax()) if found.any() else last

@@ -105,20 +105,18 @@ def _colons(glyphs: Sequence[Glyph], lowest: float, highest: float) -> list[_Col
                         lower.middle,
                     )
                 )
-    for each in glyphs:
-        if (
-            0.4 * lowest <= each.height <= 0.85 * highest
-            and each.width <= 0.35 * each.height
-            and each.ink <= 0.95 * each.width * each.height + 2
-        ):
-            found.append(
-                _Colon(
-                    each.left,
-                    each.right,
-                    each.top + 0.15 * each.height,
-                    each.bottom - 0.15 * each.height,
-                )
-            )
+    found.extend(
+        _Colon(
+            each.left,
+            each.right,
+            each.top + 0.15 * each.height,
+            each.bottom - 0.15 * each.height,
+        )
+        for each in glyphs
+        if 0.4 * lowest <= each.height <= 0.85 * highest
+        and each.width <= 0.35 * each.height
+        and each.ink <= 0.95 * each.width * each.height + 2
+    )
     return found
 
 
@@ -197,10 +195,7 @@ def _vector(patch: Grey, aspect: float) -> Vector:
 @cache
 def _templates() -> NDArray[np.float32]:
     """Rows: fonts × digits, in that order; the digit is the row's number modulo ten."""
-    vectors = []
-    for weight in (0, 1, 2):
-        for digit in "0123456789":
-            vectors.append(_drawn(_pillow(digit, weight)))
+    vectors = [_drawn(_pillow(digit, weight)) for weight in (0, 1, 2) for digit in "0123456789"]
     for face in (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX):
         for thickness in (3, 6):
             for digit in "0123456789":

@@ -1,8 +1,8 @@
 """The small shapes on the strip at a picture's edge: letters, digits and pictograms, whatever is behind them.
 
-A top-hat (the picture minus its morphological opening; Serra, 1982) keeps what is thinner than a status bar's glyphs can
-be and brighter than its surroundings, a bottom-hat what is darker. So one rule finds white glyphs on a photo, grey ones
-on white, and black ones on a colour.
+A top-hat (the picture minus its morphological opening; Serra, 1982) keeps what is thinner than a status bar's glyphs
+can be and brighter than its surroundings, a bottom-hat what is darker. So one rule finds white glyphs on a photo, grey
+ones on white, and black ones on a colour.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Layer:
 
     glyphs: tuple[Glyph, ...]
     relief: Grey
-    labels: NDArray[np.integer[Any]]
+    labels: NDArray[Any]
     bright: bool
     level: int
 
@@ -79,7 +79,7 @@ def _layer(relief: Grey, bright: bool, level: int, largest: int) -> Layer:
         mask, 8, cv2.CV_16U if narrow else cv2.CV_32S, cv2.CCL_GRANA
     )
     # A photo has thousands of specks and a few huge shapes: neither is a glyph, and each costs time.
-    fits = (stats[:, 3] <= largest * 1.5) & (stats[:, 2] <= largest * 6) & (stats[:, 4] >= 3)
+    fits = (stats[:, 3] <= largest * 1.5) & (stats[:, 2] <= largest * 10) & (stats[:, 4] >= 3)
     fits[0] = False
     glyphs = tuple(
         Glyph(left, top, left + width, top + height, ink, label)
@@ -87,4 +87,4 @@ def _layer(relief: Grey, bright: bool, level: int, largest: int) -> Layer:
             np.flatnonzero(fits).tolist(), stats[fits].tolist(), strict=True
         )
     )
-    return Layer(glyphs, relief, labels, bright, level)
+    return Layer(glyphs, relief, np.asarray(labels), bright, level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -162,15 +162,15 @@ Draw = Callable[[Grey], None]
 
 def _drawings() -> Iterator[tuple[Sign, Draw]]:
     for half in (38, 45, 52):
-        yield Sign.WIFI, lambda canvas, a=half: _fan(canvas, a)
+        yield Sign.WIFI, partial(_fan, half=half)
         for arcs in (2, 3):
-            yield Sign.WIFI, lambda canvas, a=half, n=arcs: _arcs(canvas, a, n, solid=True)
-            yield Sign.WIFI, lambda canvas, a=half, n=arcs: _arcs(canvas, a, n, solid=False)
+            yield Sign.WIFI, partial(_arcs, half=half, arcs=arcs, solid=True)
+            yield Sign.WIFI, partial(_arcs, half=half, arcs=arcs, solid=False)
     for filled in (1.0, 0.6, 0.0):
-        yield Sign.SIGNAL, lambda canvas, f=filled: _triangle(canvas, f)
+        yield Sign.SIGNAL, partial(_triangle, filled=filled)
     for bars in (4, 5):
         for thick in (0.5, 0.68):
-            yield Sign.SIGNAL, lambda canvas, n=bars, t=thick: _bars(canvas, n, t)
+            yield Sign.SIGNAL, partial(_bars, bars=bars, thick=thick)
 
 
 def _fan(canvas: Grey, half: int) -> None:

@@ -42,7 +42,7 @@ class Row:
         return len({each.sign for each in self.pictograms})
 
 
-# Height of a status bar's digits over the device's shorter side: a large iPad's clock is 0.8 %, the largest phone's 3.3 %.
+# Height of a bar's digits over the device's shorter side: a large iPad's clock is 0.8 %, the largest phone's 3.3 %.
 _LOWEST, _HIGHEST = 0.0075, 0.036
 # The row's middle over the device's shorter side: 8.2 % under a Dynamic Island is the deepest known.
 DEEPEST = 0.115

@@ -1,13 +1,14 @@
 """Is there a status bar on top, and where does it end?
 
-A row of small glyphs proves nothing: app bars, window titles and web pages have one too. What they do not have is a clock
-that can be read as a time, at the left, in the middle or at the right end, level with a battery, a Wi-Fi fan or signal
-bars on the other side, with nothing above it and nothing between it and the picture's sides. Two such proofs and a clean
-row are needed; whatever is missing makes the picture stay whole.
+A row of small glyphs proves nothing: app bars, window titles and web pages have one too. What they do not have is a
+clock that can be read as a time, at the left, in the middle or at the right end, level with a battery, a Wi-Fi fan or
+signal bars on the other side, with nothing above it and nothing between it and the picture's sides. Two such proofs and
+a clean row are needed; whatever is missing makes the picture stay whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 
 from kefu_preprocess.domain.bars.boundary import Boundary, find_boundary
 from kefu_preprocess.domain.bars.glyphs import layers
-from kefu_preprocess.domain.bars.pictograms import Sign
+from kefu_preprocess.domain.bars.pictograms import Pictogram, Sign
 from kefu_preprocess.domain.bars.row import DEEPEST, Place, Row, find_rows
 from kefu_preprocess.domain.bars.strip import Strip
 
@@ -64,7 +65,7 @@ def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
     boundary = find_boundary(strip, top, bottom)
     if boundary is None:
         return None
-    if boundary.clear < 0.15 * (bottom - top) and not boundary.edge:
+    if not boundary.clear and not boundary.edge:
         evidence -= 0.1
     return StatusBar(boundary.cut, min(0.99, evidence), row, boundary)
 
@@ -76,7 +77,11 @@ def _evidence(strip: Strip, row: Row) -> float:
         sum_ += 0.15 + 0.4 * min(1.0, (row.clock.likeness - 0.6) / 0.22)
     across = [each for each in row.pictograms if _across(strip, row, each.left, each.right)]
     signs = {each.sign for each in across}
-    sum_ += 0.3 * min(1, len(signs)) + 0.12 * max(0, len(signs) - 1)
+    if signs == {Sign.BATTERY} and _company(strip, row, across) < 2:
+        # A lone rounded box may be any button: a battery has a percentage or other glyphs beside it.
+        sum_ += 0.1
+    else:
+        sum_ += 0.3 * min(1, len(signs)) + 0.12 * max(0, len(signs) - 1)
     if row.clock is None:
         # A funnel and a magnifying glass look like a fan and a triangle: without a clock the battery must be there.
         if Sign.BATTERY not in signs:
@@ -95,6 +100,20 @@ def _evidence(strip: Strip, row: Row) -> float:
     if not strip.portrait:
         sum_ -= _landscape_doubt(strip, row)
     return sum_
+
+
+def _company(strip: Strip, row: Row, across: Sequence[Pictogram]) -> int:
+    """How many other glyphs of the row stand on the pictograms' side, the clock's own aside."""
+    taken = [(each.left, each.right) for each in across]
+    if row.clock is not None:
+        taken.append((row.clock.left, row.clock.right))
+    return sum(
+        1
+        for each in row.glyphs
+        if each.height >= 0.4 * row.height
+        and _across(strip, row, each.left, each.right)
+        and all(each.right <= left or each.left >= right for left, right in taken)
+    )
 
 
 def _across(strip: Strip, row: Row, left: int, right: int) -> bool:

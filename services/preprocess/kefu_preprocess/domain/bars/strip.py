@@ -31,12 +31,12 @@ class Strip:
     @property
     def width(self) -> int:
         """Columns."""
-        return self.grey.shape[1]
+        return int(self.grey.shape[1])
 
     @property
     def height(self) -> int:
         """Rows."""
-        return self.grey.shape[0]
+        return int(self.grey.shape[0])
 
 
 def top_strip(pixels: Pixels) -> Strip | None:

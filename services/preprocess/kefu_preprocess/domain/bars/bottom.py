@@ -1,0 +1,153 @@
+"""The bar at the bottom of a screen: a gesture handle, or the three buttons of Android's navigation bar.
+
+It is only asked for where a status bar was found, and only rows without any content are ever cut: a handle that floats
+over text stays, with the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kefu_preprocess.domain.bars.glyphs import Glyph, Grey, Layer, layers
+from kefu_preprocess.domain.decode import Pixels
+
+# All over the shorter side. A handle: iOS 35 % × 1.2 %, Android 20 to 30 % × 0.5 to 0.9 %, up to 6 % from the edge.
+_DEPTH = 0.18
+_HANDLE_HEIGHT = (0.0028, 0.02)
+_HANDLE_WIDTH = (0.1, 0.46)
+_HANDLE_FROM_EDGE = 0.062
+_BUTTON_HEIGHT = (0.02, 0.07)
+_THICKEST = 0.055
+# A row is empty when no more than this share of it differs by more than so many levels from its median.
+_EMPTY_SHARE, _EMPTY_STEP = 0.003, 16
+
+
+@dataclass(frozen=True, slots=True)
+class BottomBar:
+    """`height`: rows to cut, in pixels of the picture. `kind`: "gesture_bar" or "navigation_bar"."""
+
+    height: int
+    kind: str
+
+
+def find_bottom_bar(pixels: Pixels) -> BottomBar | None:
+    """The bar at the bottom of an RGB picture, or None where it is not certain."""
+    rows, columns = pixels.shape[:2]
+    unit = min(rows, columns)
+    depth = int(unit * _DEPTH)
+    grey = np.asarray(cv2.cvtColor(pixels[rows - depth :], cv2.COLOR_RGB2GRAY), np.uint8)
+    for layer in layers(grey, int(_THICKEST * unit)):
+        for find in (_gesture_bar, _navigation_bar):
+            bar = find(grey, layer, unit)
+            if bar is not None:
+                return bar
+    return None
+
+
+def _gesture_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
+    depth, width = grey.shape
+    for glyph in layer.glyphs:
+        is_handle = (
+            _HANDLE_WIDTH[0] * width <= glyph.width <= _HANDLE_WIDTH[1] * width
+            and max(2, _HANDLE_HEIGHT[0] * unit) <= glyph.height <= _HANDLE_HEIGHT[1] * unit
+            and glyph.width >= 8 * glyph.height
+            and abs(glyph.left + glyph.right - width) <= 0.02 * width
+            and 2 <= depth - glyph.bottom <= _HANDLE_FROM_EDGE * unit
+            and glyph.ink >= 0.85 * glyph.width * glyph.height
+        )
+        if not is_handle:
+            continue
+        empty = _empty_rows(grey, (glyph.left - 3, glyph.right + 3))
+        if not empty[glyph.top - 1 :].all():
+            return None
+        below = depth - glyph.bottom
+        top = _first_of_run(empty, glyph.top - 1, glyph.top - below)
+        return BottomBar(depth - top, "gesture_bar")
+    return None
+
+
+def _navigation_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
+    depth, width = grey.shape
+    buttons = sorted(
+        (
+            each
+            for each in layer.glyphs
+            if _BUTTON_HEIGHT[0] * unit <= each.height <= _BUTTON_HEIGHT[1] * unit
+            and each.bottom > depth - 0.12 * unit
+        ),
+        key=lambda each: each.left,
+    )
+    if len(buttons) != 3 or not _evenly_placed(buttons, width):
+        return None
+    # Back is a triangle, home is round, the overview is square; some makers swap the outer two.
+    shapes = [_shape(layer, each) for each in buttons]
+    if shapes[1] != "round" or sorted((shapes[0], shapes[2])) != ["square", "triangle"]:
+        return None
+    top, bottom = min(each.top for each in buttons), max(each.bottom for each in buttons)
+    spans = tuple(edge for each in buttons for edge in (each.left - 3, each.right + 3))
+    empty = _empty_rows(grey, spans)
+    if not empty[top - 1 :].all():
+        return None
+    start = _first_of_run(empty, top - 1, max(0, top - int(0.06 * unit)))
+    medians = np.median(grey[start:top], axis=1)
+    changes = np.flatnonzero(np.abs(np.diff(medians)) >= 8)
+    if changes.size:
+        start += int(changes[-1]) + 1
+    # The band is as high above its buttons as below them.
+    start = max(start, top - (depth - bottom) - 2)
+    return BottomBar(depth - start, "navigation_bar")
+
+
+def _evenly_placed(buttons: list[Glyph], width: int) -> bool:
+    left, middle, right = ((each.left + each.right) / 2 for each in buttons)
+    heights = [each.height for each in buttons]
+    level = max(each.middle for each in buttons) - min(each.middle for each in buttons)
+    return (
+        abs(middle - width / 2) <= 0.02 * width
+        and abs(left + right - width) <= 0.03 * width
+        and 0.12 * width <= left <= 0.36 * width
+        and max(heights) <= 1.5 * min(heights)
+        and level <= 0.25 * max(heights)
+    )
+
+
+def _shape(layer: Layer, glyph: Glyph) -> str:
+    """ "round", "square", "triangle" or "other", by how much of its box the filled outline covers (π/4, 1, 1/2)."""
+    mask = (layer.labels[glyph.top : glyph.bottom, glyph.left : glyph.right] == glyph.label).astype(
+        np.uint8
+    )
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, contours, -1, 1, -1)
+    share = float(filled.mean())
+    aspect = glyph.width / glyph.height
+    if 0.85 <= aspect <= 1.18 and share >= 0.9:
+        return "square"
+    if 0.85 <= aspect <= 1.18 and 0.72 <= share <= 0.86:
+        return "round"
+    if 0.6 <= aspect <= 1.25 and 0.42 <= share <= 0.64:
+        return "triangle"
+    return "other"
+
+
+def _empty_rows(grey: Grey, spans: tuple[int, ...]) -> NDArray[np.bool_]:
+    """For each row whether it is empty outside the columns `spans` (pairs of first and last)."""
+    keep = np.ones(grey.shape[1], bool)
+    for first, last in zip(spans[::2], spans[1::2], strict=True):
+        keep[max(0, first) : last] = False
+    rows = grey[:, keep].astype(np.int16)
+    differs = np.abs(rows - np.median(rows, axis=1, keepdims=True)) > _EMPTY_STEP
+    empty: NDArray[np.bool_] = differs.mean(axis=1) <= _EMPTY_SHARE
+    return empty
+
+
+def _first_of_run(empty: NDArray[np.bool_], start: int, stop: int) -> int:
+    """The first row of the run of empty rows that ends at `start`, but not before `stop`."""
+    row = start
+    while row - 1 >= max(0, stop) and empty[row - 1]:
+        row -= 1
+    return row
