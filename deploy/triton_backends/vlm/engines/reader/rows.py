@@ -79,6 +79,13 @@ _DATE_TIME = re.compile(r"(?<!\d)(\d{4}[-/.]\d{1,2}[-/.]\d{2})(\d{1,2}:\d{2})")
 _BLANKS = re.compile(r"\s+")
 _KEY_END = re.compile(r"[:：]\s*$")
 
+_CLOCK = re.compile(r"(?:[AP]M|[上下]午)?\s?\d{1,2}:\d{2}(?:\s?[AP]M)?", re.IGNORECASE)
+_STATUS_BAR = re.compile(
+    rf"(?:{_CLOCK.pattern}|\d{{1,3}}\s?%?|[2-6]G\+?|LTE|4G\+|VoLTE|HD\d?|Wi-?Fi|EDGE|[\d.]+\s?[KM]B?/s"
+    r"|中国(?:移动|联通|电信|广电)|[^\w\s]+|\s)+",
+    re.IGNORECASE,
+)
+
 # Two pieces share a line when their middles are closer than this part of the smaller height.
 _SAME_LINE = 0.6
 # A piece this much taller than its neighbours can head several lines.
@@ -94,7 +101,7 @@ def tidy(text: str) -> str:
 
 def build_rows(segments: Sequence[Segment]) -> list[Row]:
     """Rows in reading order; an empty list for a page without text."""
-    pieces = _upright([s for s in segments if tidy(s.text)])
+    pieces = _without_status_bar(_upright([s for s in segments if tidy(s.text)]))
     return [row for block in _columns(pieces) for row in _block_rows(block)]
 
 
@@ -125,6 +132,18 @@ def _upright(segments: Sequence[Segment]) -> list[_Piece]:
             )
         )
     return pieces
+
+
+def _without_status_bar(pieces: list[_Piece]) -> list[_Piece]:
+    """Leaves out a phone's clock, signal and battery above everything else.
+
+    They say nothing about the page, and the clock is taken for a time on it.  The gateway crops the bar where it is
+    sure of it; here it is known by what it says.
+    """
+    first = min((p.top for p in pieces if not _STATUS_BAR.fullmatch(p.text)), default=math.inf)
+    bar = [p for p in pieces if p.bottom <= first + p.height / 2 and _STATUS_BAR.fullmatch(p.text)]
+    has_clock = any(_CLOCK.fullmatch(p.text.split()[0]) for p in bar)
+    return [p for p in pieces if p not in bar] if has_clock else pieces
 
 
 def _columns(pieces: list[_Piece]) -> list[list[_Piece]]:
