@@ -95,12 +95,13 @@ class Submission:
     """What became of a submitted request.
 
     new: it is in the inbox now. running: the same request is there already. done: it has its outcome. conflict: another
-    question had this id. `fence` is set where the submitter asked for the lease and got it.
+    question had this id. `fence` is set where the submitter has the lease; else `holder` names who has it.
     """
 
     state: Literal["new", "running", "done", "conflict"]
     outcome: Answer | Failure | None = None
     fence: int | None = None
+    holder: str = ""
 
 
 class LeaseLost(Exception):
@@ -134,8 +135,9 @@ class SessionStore(Protocol):
         """The inbox, in order of arrival."""
         ...
 
-    async def withdraw(self, key: SessionKey, request_id: str) -> bool:
-        """Takes a request back whose caller has gone. False: it is no longer in the inbox."""
+    async def withdraw(self, key: SessionKey, request_id: str) -> str:
+        """Takes a request back whose caller has gone; the name of the session's holder, "" where there is none, or the
+        request was no longer in the inbox."""
         ...
 
     async def commit(
