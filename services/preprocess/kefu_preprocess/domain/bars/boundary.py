@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kefu_preprocess.domain.bars.strip import Strip
+from kefu_preprocess.domain.decode import Pixels
 
 # An edge of a band: this much of the row steps by at least this many levels, all to the same side.
-_EDGE_SHARE, _EDGE_STEP = 0.72, 3.0
+_EDGE_SHARE, _EDGE_STEP = 0.72, 3
 # Content: this much of the row differs by at least this many levels from the row a little above.
 _CONTENT_SHARE, _CONTENT_STEP = 0.004, 22.0
 _FRINGE = 0.3
@@ -29,17 +30,19 @@ class Boundary:
 
 def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
     """The end of a bar whose glyphs stand from `top` to `bottom` (exclusive). None where there is no room for a cut."""
-    symmetric = top + bottom
+    # One row less than the exact mirror image: a row of the bar left over hurts nobody, one of the content does.
+    symmetric = top + bottom - 1
     # A taller band than that was never seen: a translucent one under a camera hole is 1.3 times the symmetric one.
-    deepest = min(strip.height - 3, max(int(symmetric * 1.4), bottom + (bottom - top)))
+    deepest = min(strip.height - 4, max(int(symmetric * 1.4), bottom + (bottom - top)))
     if bottom + 1 >= deepest:
         return None
     rows = strip.grey.astype(np.float32)
-    edge = _first_edge(rows, bottom + 1, deepest)
+    edge = _first_edge(strip.rgb, bottom + 1, deepest)
     # Closer to the glyphs than this there is no content by design, only their own fringe and JPEG's ringing.
     fringe = bottom + max(2, round(_FRINGE * (bottom - top)))
     content = _first_content(rows, fringe, min(strip.height - 1, 2 * deepest))
     overlay = content <= fringe + 3
+    content -= 1
     clear = 0 if overlay else content - bottom
     if edge is not None and (overlay or edge <= content + 2):
         return Boundary(edge, True, clear)
@@ -51,18 +54,30 @@ def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
     return Boundary((bottom + content + 1) // 2, False, clear)
 
 
-def _first_edge(rows: NDArray[np.float32], first: int, last: int) -> int | None:
-    """The first row of another band: nearly the whole width steps up, or down, there."""
-    steps = rows[first : last + 1] - rows[first - 1 : last]
-    share = np.maximum((steps >= _EDGE_STEP).mean(axis=1), (steps <= -_EDGE_STEP).mean(axis=1))
+def _first_edge(rgb: Pixels, first: int, last: int) -> int | None:
+    """The first row of another band: nearly the whole width steps up, or down, in one of the colours, and stays there
+    (a thin line between two rows of the same band is no edge)."""
+    rows = rgb[first - 2 : last + 4].astype(np.int16)
+    steps = rows[2:-3] - rows[1:-4]
+    stays = rows[5:] - rows[:-5]
+    share = np.maximum(
+        _share((steps >= _EDGE_STEP) & (stays >= _EDGE_STEP)),
+        _share((steps <= -_EDGE_STEP) & (stays <= -_EDGE_STEP)),
+    )
     wide = share >= _EDGE_SHARE
     if not wide.any():
         return None
     begin = int(wide.argmax())
     end = begin + int(np.append(wide[begin:], False).argmin())
     # A band's edge may be spread over two or three rows: take the steepest.
-    strengths = np.abs(np.median(steps[begin:end], axis=1))
+    strengths = np.abs(np.median(steps[begin:end], axis=1)).max(axis=1)
     return first + begin + int(strengths.argmax())
+
+
+def _share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Of each row, the share of columns in the colour that has most of them."""
+    most: NDArray[np.float64] = mask.mean(axis=1).max(axis=1)
+    return most
 
 
 def _first_content(rows: NDArray[np.float32], first: int, last: int) -> int:

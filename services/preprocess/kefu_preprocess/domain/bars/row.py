@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kefu_preprocess.domain.bars.clock import Clock, find_clocks
+from kefu_preprocess.domain.bars.clock import LEAST_LIKENESS, Clock, find_clocks
 from kefu_preprocess.domain.bars.glyphs import Glyph, Layer
 from kefu_preprocess.domain.bars.pictograms import Pictogram, find_pictograms
 
@@ -53,7 +53,7 @@ def find_rows(layer: Layer, unit: float, width: int) -> Iterator[Row]:
     clocks = [
         each
         for each in find_clocks(layer, _LOWEST * unit, _HIGHEST * unit)
-        if each.middle <= DEEPEST * unit
+        if each.middle <= DEEPEST * unit and each.likeness >= LEAST_LIKENESS
     ]
     for clock in clocks:
         yield _row(layer, clock, clocks, clock.height, clock.middle, width)

@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 
 from kefu_preprocess.domain.bars.boundary import Boundary, find_boundary
+from kefu_preprocess.domain.bars.clock import LEAST_LIKENESS
 from kefu_preprocess.domain.bars.glyphs import layers
 from kefu_preprocess.domain.bars.pictograms import Pictogram, Sign
 from kefu_preprocess.domain.bars.row import DEEPEST, Place, Row, find_rows
 from kefu_preprocess.domain.bars.strip import Strip
+from kefu_preprocess.domain.decode import Pixels
 
 # Glyphs are thinner than this, over the device's shorter side: a battery's case is 3.5 % tall.
 _THICKEST = 0.05
@@ -27,6 +29,8 @@ _HALF_A_GLYPH = 0.025
 CERTAIN = 0.7
 # Evidence below which a row is not looked at again, and confidence above which no other layer can tell more.
 _HOPELESS, _ENOUGH = 0.2, 0.84
+# What a row adds to its clock by its layout alone.
+_TIDY = 0.16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +71,17 @@ def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
         return None
     if not boundary.clear and not boundary.edge:
         evidence -= 0.1
+    if not row.pictograms and not boundary.edge:
+        # A receipt's time and price stand like a clock and a battery: without a pictogram there must be a band.
+        evidence -= _TIDY
     return StatusBar(boundary.cut, min(0.99, evidence), row, boundary)
 
 
 def _evidence(strip: Strip, row: Row) -> float:
     """Adds up what was recognised: about 0.5 a proof, less what speaks against it."""
     sum_ = 0.0
-    if row.clock is not None and row.clock.likeness >= 0.6:
-        sum_ += 0.15 + 0.4 * min(1.0, (row.clock.likeness - 0.6) / 0.22)
+    if row.clock is not None:
+        sum_ += 0.15 + 0.4 * min(1.0, (row.clock.likeness - LEAST_LIKENESS) / 0.1)
     across = [each for each in row.pictograms if _across(strip, row, each.left, each.right)]
     signs = {each.sign for each in across}
     if signs == {Sign.BATTERY} and _company(strip, row, across) < 2:
@@ -87,13 +94,15 @@ def _evidence(strip: Strip, row: Row) -> float:
         if Sign.BATTERY not in signs:
             return 0.0
         sum_ += 0.1 if len(signs) < 3 else 0.2
+        if strip.portrait and _short_text_on_the_left(strip, row):
+            sum_ += 0.22
     if row.clock is not None and row.place is Place.NOWHERE:
         return 0.0
     if row.others:
         # Two clocks side by side are two phones on one picture.
         return 0.0
     if not signs and _tidy(strip, row):
-        sum_ += 0.16
+        sum_ += _TIDY
     gap = _widest_gap(strip, row)
     if gap < 0.1:
         sum_ -= 0.25
@@ -102,15 +111,40 @@ def _evidence(strip: Strip, row: Row) -> float:
     return sum_
 
 
+def _short_text_on_the_left(strip: Strip, row: Row) -> bool:
+    """Something of a time's proportions stands alone at the left: bold digits that run together on a small picture
+    cannot be read one by one."""
+    left = [
+        each
+        for each in row.glyphs
+        if each.right < 0.45 * strip.width and each.height >= 0.5 * row.height
+    ]
+    if not left:
+        return False
+    first = left[0]
+    end = first.right
+    for each in left[1:]:
+        if each.left - end > 0.4 * first.height:
+            break
+        end = max(end, each.right)
+    proportions = (end - first.left) / max(each.height for each in left)
+    margin = 0.01 * strip.width <= first.left <= 0.25 * strip.width
+    return margin and 1.5 <= proportions <= 3.8 and _widest_gap(strip, row) >= 0.2
+
+
 def _company(strip: Strip, row: Row, across: Sequence[Pictogram]) -> int:
-    """How many other glyphs of the row stand on the pictograms' side, the clock's own aside."""
+    """How many other glyphs of the row stand close beside the pictograms, the clock's own aside."""
     taken = [(each.left, each.right) for each in across]
+    first, last = min(each[0] for each in taken), max(each[1] for each in taken)
     if row.clock is not None:
         taken.append((row.clock.left, row.clock.right))
+    near = 5 * row.height
     return sum(
         1
         for each in row.glyphs
         if each.height >= 0.4 * row.height
+        and each.right >= first - near
+        and each.left <= last + near
         and _across(strip, row, each.left, each.right)
         and all(each.right <= left or each.left >= right for left, right in taken)
     )
@@ -180,7 +214,7 @@ def _nothing_above(strip: Strip, row: Row) -> bool:
     )
     if ink > 1.5 * row.height**2:
         return False
-    rows = strip.grey[:above].astype(np.int16)
+    rows = strip.rgb[:above].astype(np.int16)
     steps = rows[3:] - rows[2:-1]  # the first rows may be a hairline of a scan or a frame grab
     if steps.size == 0:
         return True
@@ -193,20 +227,22 @@ def _framed(strip: Strip, row: Row) -> bool:
     the edge of a device that is drawn around the screen, or of another picture beside it."""
     top = max(0, row.top - round(0.3 * row.height))
     bottom = min(strip.height, row.bottom + round(0.3 * row.height))
-    band = strip.grey[top:bottom].astype(np.int16)
-    steps = band[:, 2:] - band[:, :-2]
-    # Every row must step to the same side; a twentieth may not, for noise.
-    upright = np.maximum(
-        np.quantile(steps, 0.05, axis=0, method="lower"),
-        -np.quantile(steps, 0.95, axis=0, method="higher"),
-    )
-    edges = np.flatnonzero(upright >= 14) + 1
     first = min((each.left for each in row.glyphs), default=0)
     last = max((each.right for each in row.glyphs), default=strip.width)
     margin = max(2, round(0.003 * strip.width))
-    left = (edges > margin) & (edges < first - 2)
-    right = (edges > last + 2) & (edges < strip.width - margin)
-    return bool(left.any() or right.any())
+    return _upright_edge(strip.rgb[top:bottom, margin : first - 2]) or _upright_edge(
+        strip.rgb[top:bottom, last + 2 : strip.width - margin]
+    )
+
+
+def _upright_edge(band: Pixels) -> bool:
+    if band.shape[0] < 3 or band.shape[1] < 3:
+        return False
+    wide = band.astype(np.int16)
+    steps = np.sort(wide[:, 2:] - wide[:, :-2], axis=0)
+    # Every row must step to the same side in one of the colours; a twentieth may not, for noise.
+    few = steps.shape[0] // 20
+    return bool((steps[few] >= 14).any() or (steps[-1 - few] <= -14).any())
 
 
 def _extent(strip: Strip, row: Row) -> tuple[int, int]:
