@@ -135,6 +135,12 @@ class SessionStore(Protocol):
         """The inbox, in order of arrival."""
         ...
 
+    async def use_pictures(self, key: SessionKey, hashes: Sequence[str]) -> None:
+        """Notes that the session uses these pictures: from now on a deletion elsewhere leaves them, and the session's
+        own end gives them free. Called before the bytes are put into the picture store, so that none is ever left there
+        with nobody to delete it. `commit` and `restore` note the pictures of their turns themselves."""
+        ...
+
     async def withdraw(self, key: SessionKey, request_id: str) -> str:
         """Takes a request back whose caller has gone; the name of the session's holder, "" where there is none, or the
         request was no longer in the inbox."""

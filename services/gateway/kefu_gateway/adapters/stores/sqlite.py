@@ -126,7 +126,7 @@ class SqliteSessions:
         now = self._clock()
         await self._write(lambda db: steps.use_pictures(db, key, hashes, now, self._unanswered))
 
-    async def withdraw(self, key: SessionKey, request_id: str) -> bool:
+    async def withdraw(self, key: SessionKey, request_id: str) -> str:
         now = self._clock()
         return await self._write(lambda db: steps.withdraw(db, key, request_id, now))
 

@@ -38,16 +38,20 @@ def submit(
     now: float,
     unanswered: float,
 ) -> Submission:
-    row = find_or_make(connection, key, now, now + unanswered)
-    known = connection.execute(
-        "SELECT fingerprint, state, turn, outcome FROM requests WHERE session = ? AND request_id = ?",
-        (row.id, entry.request_id),
-    ).fetchone()
+    row = find(connection, key, now)
+    known = (
+        row
+        and connection.execute(
+            "SELECT fingerprint, state, turn, outcome FROM requests WHERE session = ? AND request_id = ?",
+            (row.id, entry.request_id),
+        ).fetchone()
+    )
     fingerprint, state, turn, outcome = known or (None, None, None, None)
     if state in ("pending", "answered") and fingerprint not in (None, entry.fingerprint):
         return Submission(state="conflict")
-    if state == "answered":
+    if row is not None and state == "answered":
         return Submission(state="done", outcome=_outcome(connection, row.id, turn, outcome))
+    row = find_or_make(connection, key, now, now + unanswered)
     if state != "pending":
         connection.execute(
             "INSERT OR REPLACE INTO requests"
@@ -65,7 +69,11 @@ def submit(
         )
         connection.execute("UPDATE sessions SET arrivals = arrivals + 1 WHERE id = ?", (row.id,))
     fence = take_lease(connection, row, holder, lease_seconds, now) if lease_seconds > 0 else None
-    return Submission(state="running" if state == "pending" else "new", fence=fence)
+    return Submission(
+        state="running" if state == "pending" else "new",
+        fence=fence,
+        holder=(row.holder or "") if fence is None else "",
+    )
 
 
 def renew(
@@ -118,18 +126,18 @@ def use_pictures(
     _note_pictures(connection, key.tenant, row.id, hashes)
 
 
-def withdraw(connection: sqlite3.Connection, key: SessionKey, request_id: str, now: float) -> bool:
+def withdraw(connection: sqlite3.Connection, key: SessionKey, request_id: str, now: float) -> str:
     """The row stays: a turn that is already running may still answer the request, and then it must be known."""
     row = find(connection, key, now)
     if row is None:
-        return False
+        return ""
     changed = connection.execute(
         "UPDATE requests SET state = 'withdrawn', payload = NULL"
         " WHERE session = ? AND request_id = ? AND state = 'pending'",
         (row.id, request_id),
     )
     _settle(connection, row.id, now)
-    return changed.rowcount == 1
+    return (row.holder or "") if changed.rowcount == 1 else ""
 
 
 def commit(
@@ -266,11 +274,12 @@ def restore(
     _note_pictures(connection, key.tenant, row.id, pictures_of(restored))
     first, last = restored[0], restored[-1]
     connection.execute(
-        "UPDATE sessions SET created_at = ?, updated_at = ?, expires_at = ?, turns = ?, chain = ?"
-        " WHERE id = ?",
+        "UPDATE sessions SET created_at = ?, updated_at = ?, expires_at = ?, alive_until = ?,"
+        " turns = ?, chain = ? WHERE id = ?",
         (
             first.created_at,
             last.created_at,
+            now + seconds_to_live,
             now + seconds_to_live,
             last.number,
             last.chain,

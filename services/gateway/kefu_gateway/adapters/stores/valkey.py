@@ -116,7 +116,7 @@ class ValkeySessions:
         self, key: SessionKey, entry: Entry, *, holder: str, lease_seconds: float
     ) -> Submission:
         with _told():
-            state, outcome, fence = await self._run_noted(
+            state, outcome, fence, running = await self._run_noted(
                 "submit",
                 key,
                 self._unanswered,
@@ -131,6 +131,7 @@ class ValkeySessions:
             state=state.decode(),
             outcome=outcome_from_bytes(outcome),
             fence=int(fence) if fence else None,
+            holder=running.decode(),
         )
 
     async def acquire(self, key: SessionKey, *, holder: str, lease_seconds: float) -> int | None:
@@ -170,9 +171,10 @@ class ValkeySessions:
                     pipe.sadd(picture_key(key.tenant, sha256), member_of(key))
                 await pipe.execute()
 
-    async def withdraw(self, key: SessionKey, request_id: str) -> bool:
+    async def withdraw(self, key: SessionKey, request_id: str) -> str:
         with _told():
-            return bool(await self._run("withdraw", key, request_id))
+            holder: bytes = await self._run("withdraw", key, request_id)
+        return holder.decode()
 
     async def commit(
         self,

@@ -68,6 +68,8 @@ local function holds(fence)
   return lease[1] and lease[2] == fence
 end
 
+local function running_holder() return redis.call('HGET', LEASE, 'holder') or '' end
+
 local function answered(id)
   local outcome = redis.call('HGET', REQUESTS, 'o:' .. id)
   return outcome and string.sub(outcome, 1, 1) ~= 'F'

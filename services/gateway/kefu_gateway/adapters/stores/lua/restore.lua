@@ -14,5 +14,5 @@ end
 local alive = now + tonumber(ARGV[2])
 redis.call('HSET', META, 'created', ARGV[3], 'updated', ARGV[4], 'chain', ARGV[5],
   'turns', ARGV[6], 'expires', whole(alive))
-live_at_least(alive)
+live(alive)
 return 1
