@@ -1,6 +1,6 @@
 """Asks a folder of pages directly through Triton, without the gateway: what the reader itself can do.
 
-    python bench/reader_direct.py --data ../shared/data/pages [--variant "" --variant _half] [--follow-up] [--json out.json]
+    python bench/reader_direct.py --data ../shared/data/pages [--variant "" --variant _half] [--json out.json]
 
 Needs a running model host (`python -m kefu_modelhost serve --model reader`).  The folder has `questions.jsonl` (page,
 language, question, answer_regex), `lines.json` (page: its lines) and pictures `<page><variant>.<ending>`.  Pictures are
@@ -59,7 +59,9 @@ class Asker:
         folder = ROOT / "deploy/triton_models/reader/1"
         self.card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        self._template = environment.from_string((folder / self.card["chat_template"]).read_text("utf-8"))
+        self._template = environment.from_string(
+            (folder / self.card["chat_template"]).read_text("utf-8")
+        )
         self._tokenizer = Tokenizer.from_file(str(weights / "reader" / self.card["tokenizer"]))
         self._client = InferenceServerClient(address)
 
@@ -111,11 +113,16 @@ def prepared(path: Path, card: dict[str, Any]) -> bytes:
 def ungrounded(answer: str, lines: list[str], question: str) -> list[str]:
     """Numbers of the answer that neither the page nor the question has (blanks, currency, thousands aside)."""
     flat = re.sub(r"\s+", "", "\n".join([*lines, question])).replace(",", "")
-    have = {part for found in NUMBER.findall(flat) for part in (found, *re.split(r"\D", found))}
+    have = {
+        part.lstrip("0")
+        for found in NUMBER.findall(flat)
+        for part in (found, *re.split(r"\D", found))
+    }
     missing = []
     for number in NUMBER.findall(answer):
         plain = number.replace(",", "").strip(".:-/")
-        if plain not in flat and not all(p.lstrip("0") in {h.lstrip("0") for h in have} for p in re.split(r"\D", plain)):
+        parts = {p.lstrip("0") for p in re.split(r"\D", plain)}
+        if plain not in flat and not parts <= have:
             missing.append(number)
     return missing
 
@@ -151,7 +158,10 @@ async def run(options: argparse.Namespace) -> list[Result]:
             results.append(result)
             mark = "ok" if result.right else "--"
             bad = f"  UNGROUNDED {result.ungrounded}" if result.ungrounded else ""
-            print(f"{mark} {result.variant:6} {first:5.2f}s {q['question']} -> {answer!r}{bad}", flush=True)
+            print(
+                f"{mark} {result.variant:6} {first:5.2f}s {q['question']} -> {answer!r}{bad}",
+                flush=True,
+            )
     return results
 
 
@@ -168,11 +178,15 @@ def report(results: list[Result]) -> None:
     for name, chosen in (("first questions", False), ("follow-ups", True)):
         times = sorted(r.first_token_s for r in results if r.follow_up is chosen)
         if times:
-            print(f"first token, {name}: median {statistics.median(times):.2f} s, worst {times[-1]:.2f} s")
+            print(
+                f"first token, {name}: median {statistics.median(times):.2f} s, worst {times[-1]:.2f} s"
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--address", default="127.0.0.1:8001")
     parser.add_argument("--weights", type=Path, default=ROOT / ".kefu/weights")
@@ -182,7 +196,9 @@ def main() -> None:
     results = asyncio.run(run(options))
     report(results)
     if options.json:
-        options.json.write_text(json.dumps([asdict(r) for r in results], ensure_ascii=False, indent=1))
+        options.json.write_text(
+            json.dumps([asdict(r) for r in results], ensure_ascii=False, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from engines.base import Card, Chunk, ContractError, Job
+from numpy.typing import NDArray
 from sampling import parse_sampling
 
 
@@ -71,12 +70,14 @@ def job_from_arrays(
         )
     if len(sizes) > card.max_pictures:
         raise ContractError(
-            "too_many_pictures", f"{len(sizes)} pictures, this model takes {card.max_pictures} at most"
+            "too_many_pictures",
+            f"{len(sizes)} pictures, this model takes {card.max_pictures} at most",
         )
     places = int((input_ids == card.placeholder_id).sum())
     if places != len(sizes):
         raise ContractError(
-            "placeholder_mismatch", f"the prompt has {places} placeholders for {len(sizes)} pictures"
+            "placeholder_mismatch",
+            f"the prompt has {places} placeholders for {len(sizes)} pictures",
         )
     if input_ids.size > card.context_tokens:
         raise ContractError(
@@ -98,7 +99,9 @@ def job_from_arrays(
 def response_tensors(chunk: Chunk) -> list[tuple[str, NDArray[Any]]]:
     """The six output tensors of a response, in the contract's order, each with the batch dimension."""
     usage = chunk.usage
-    details = b"" if chunk.details is None else json.dumps(chunk.details, ensure_ascii=False).encode()
+    details = (
+        b"" if chunk.details is None else json.dumps(chunk.details, ensure_ascii=False).encode()
+    )
     return [
         ("token_ids", np.array([chunk.token_ids], dtype=np.int32)),
         ("text", _string(chunk.text.encode("utf-8"))),
@@ -108,7 +111,8 @@ def response_tensors(chunk: Chunk) -> list[tuple[str, NDArray[Any]]]:
         (
             "usage",
             np.array(
-                [[usage.text, usage.visual, usage.completion] if usage else [0, 0, 0]], dtype=np.int32
+                [[usage.text, usage.visual, usage.completion] if usage else [0, 0, 0]],
+                dtype=np.int32,
             ),
         ),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 _COUNTERS = {
     "kefu_vlm_requests_total": "Requests that the backend took",
-    "kefu_vlm_progress_total": "Steps of work done: pictures read, parts of prompts, tokens; at rest only when idle or hung",
+    "kefu_vlm_progress_total": "Pictures read, parts of prompts, tokens; at rest only when idle or hung",
     "kefu_vlm_batches_total": "Batches that Triton handed over",
     "kefu_vlm_cancelled_total": "Requests that were cancelled before their end",
     "kefu_vlm_refused_total": "Requests that the contract forbids",

@@ -121,7 +121,9 @@ class TritonPythonModel:
         """Logs what broke; the caller learns only that something did."""
         self._meter.add("kefu_vlm_failed_total")
         self._log.log_error(f"engine {self._card.engine} failed: {type(error).__name__}: {error}")
-        return _refuse(sender, ContractError("engine_failed", "the engine could not finish this request"))
+        return _refuse(
+            sender, ContractError("engine_failed", "the engine could not finish this request")
+        )
 
     def _count(self, step: int) -> None:
         with self._changed:
@@ -138,7 +140,5 @@ def _response(chunk: Chunk) -> Any:
 
 
 def _refuse(sender: Any, error: ContractError) -> bool:
-    sender.send(
-        pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error))), flags=_FINAL
-    )
+    sender.send(pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error))), flags=_FINAL)
     return True

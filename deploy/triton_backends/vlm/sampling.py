@@ -8,7 +8,9 @@ from typing import Any
 
 from engines.base import ContractError, Sampling
 
-_KNOWN = frozenset({"max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs"})
+_KNOWN = frozenset(
+    {"max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs"}
+)
 _MOST_STOPS = 16
 
 

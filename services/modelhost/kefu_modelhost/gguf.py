@@ -4,8 +4,8 @@
 >>> metadata["general.architecture"]
 'qwen2'
 
-Reads the header alone, in one pass, and nothing of the tensors behind it.  The format: magic, version, number of tensors,
-number of pairs, then the pairs (name, type, value); all little-endian (ggml's docs/gguf.md, versions 2 and 3).
+Reads the header alone, in one pass, and nothing of the tensors behind it.  The format: magic, version, number of
+tensors, number of pairs, then the pairs (name, type, value); all little-endian (ggml's docs/gguf.md, versions 2 and 3).
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ class Probe:
 async def _requests(model: str, ids: list[int], picture: bytes) -> AsyncIterator[dict[str, Any]]:
     yield {
         "model_name": model,
-        "inputs": contract_inputs(ids, [picture] if picture else [], {"max_tokens": 1, "temperature": 0}),
+        "inputs": contract_inputs(
+            ids, [picture] if picture else [], {"max_tokens": 1, "temperature": 0}
+        ),
     }
 
 

@@ -68,6 +68,9 @@ class Settings:
     drain_timeout: float = setting(
         "KEFU_TRITON_DRAIN_TIMEOUT", 30.0, "seconds for running answers on SIGTERM", minimum=0
     )
+    weights_file: Path = setting(
+        "KEFU_WEIGHTS_FILE", Path(), "a weights file on this machine; wins over every source"
+    )
     pull_source: str = setting(
         "KEFU_WEIGHTS_SOURCE",
         "any",

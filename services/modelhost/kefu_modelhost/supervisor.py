@@ -11,8 +11,8 @@ What can go wrong, and what is done:
 | a stub died | its process is gone | unload and load the models |
 | a model hangs | a probe without an answer, and nothing else moves | unload and load; if that fails, start again |
 
-A probe waits in the same queue as everybody: a slow answer from a busy model is no hang, so the backend's own counter of
-work done (`kefu_vlm_progress_total`) is looked at before anything is torn down.
+A probe waits in the same queue as everybody: a slow answer from a busy model is no hang, so the backend's own counter
+of work done (`kefu_vlm_progress_total`) is looked at before anything is torn down.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Supervisor:
 
     async def _gone(self, name: str) -> None:
         """unload_model answers before the model is gone; loading it again meanwhile would change nothing."""
-        while await self._client.is_model_ready(name, client_timeout=2.0):
+        while await self._client.is_model_ready(name, client_timeout=2.0):  # noqa: ASYNC110 (another process)
             await asyncio.sleep(0.05)
 
     async def _answering(self, call: Awaitable[T], timeout: float) -> T:
@@ -210,7 +210,9 @@ class Supervisor:
         except InferenceServerException as error:
             raise Lost(f"tritonserver refused: {error.message()}", restart=True) from error
         except grpc.aio.AioRpcError as error:
-            raise Lost(f"tritonserver: {error.code().name}: {error.details()}", restart=True) from error
+            raise Lost(
+                f"tritonserver: {error.code().name}: {error.details()}", restart=True
+            ) from error
         finally:
             for pending in (task, death):
                 pending.cancel()

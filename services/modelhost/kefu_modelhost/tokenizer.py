@@ -55,18 +55,25 @@ def build_tokenizer(metadata: dict[str, Any]) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(
-        [AddedToken(t, normalized=False, special=True) for t, k in zip(tokens, types, strict=True) if k == _CONTROL]
+        [
+            AddedToken(t, normalized=False, special=True)
+            for t, k in zip(tokens, types, strict=True)
+            if k == _CONTROL
+        ]
     )
     tokenizer.add_tokens(
-        [AddedToken(t, normalized=False) for t, k in zip(tokens, types, strict=True) if k == _USER_DEFINED]
+        [
+            AddedToken(t, normalized=False)
+            for t, k in zip(tokens, types, strict=True)
+            if k == _USER_DEFINED
+        ]
     )
     return tokenizer
 
 
 def build_byte_tokenizer(specials: tuple[str, ...]) -> Tokenizer:
     """The tokenizer of the echo model: ids 0-255 are bytes, `specials` follow from 256; no merges at all."""
-    alphabet = byte_letters()
-    vocab = {letter: byte for letter, byte in alphabet.items()}
+    vocab = byte_letters()
     vocab |= {token: 256 + i for i, token in enumerate(specials)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], fuse_unk=False))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

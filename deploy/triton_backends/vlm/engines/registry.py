@@ -18,6 +18,8 @@ def create_engine(context: EngineContext) -> Engine:
         module, name = _ENGINES[context.card.engine]
     except KeyError:
         known = ", ".join(sorted(_ENGINES))
-        raise ValueError(f"unknown engine {context.card.engine!r}; known engines: {known}") from None
+        raise ValueError(
+            f"unknown engine {context.card.engine!r}; known engines: {known}"
+        ) from None
     engine: Engine = getattr(import_module(module), name)(context)
     return engine

@@ -1,10 +1,10 @@
 """The reader: OCR in place of the visual encoder, a small language model that writes, and checks between them.
 
-    read      pictures to rows (known pictures are not read again)
-    decide    may the model answer at all?  questions for eyes, pages without text, states that the rows give
-    write     the prompt with the rows in it, under a grammar that knows only the numbers of the rows
-    check     every number, date and id before it leaves; a yes or no against the rows
-    account   evidence, what was uncertain, tokens
+read      pictures to rows (known pictures are not read again)
+decide    may the model answer at all?  questions for eyes, pages without text, states that the rows give
+write     the prompt with the rows in it, under a grammar that knows only the numbers of the rows
+check     every number, date and id before it leaves; a yes or no against the rows
+account   evidence, what was uncertain, tokens
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines.base import Chunk, ContractError, EngineContext, Job, Usage
+from engines.gate import TextGate
 from engines.reader import phrases
+from engines.reader.check import ClaimCheck
 from engines.reader.claims import Grounds
 from engines.reader.evidence import Source, sources_of, supporting
-from engines.reader.gate import Checker, TextGate
 from engines.reader.grammar import answer_grammar, schema_grammar
 from engines.reader.llm import Llm, LlmSettings, Token
 from engines.reader.ocr import OcrSettings, Page, PageReader
@@ -69,7 +70,9 @@ class ReaderEngine:
         self._page_tokens = int(picture["tokens"]["max_tokens"])
         self._weights = context.weights
         self._ocr = PageReader(
-            OcrSettings(threads=_threads(settings.get("ocr_threads"), cores), **settings.get("ocr", {})),
+            OcrSettings(
+                threads=_threads(settings.get("ocr_threads"), cores), **settings.get("ocr", {})
+            ),
             context.meter,
         )
         llm = dict(settings.get("llm", {}))
@@ -148,7 +151,9 @@ class ReaderEngine:
                 "known": known,
                 "ocr_ms": round(page.seconds * 1000),
             }
-            for page, known, tokens, shown in zip(pages, read, prompt.visual, prompt.shown, strict=True)
+            for page, known, tokens, shown in zip(
+                pages, read, prompt.visual, prompt.shown, strict=True
+            )
         ]
         turn.details["timings_ms"] = {"read": round((time.monotonic() - began) * 1000)}
         if not self._decide(turn):
@@ -206,7 +211,7 @@ class ReaderEngine:
         # A yes or a no is looked at as a whole before any of it is sent.
         weigh = bool(turn.pages) and sampling.json_schema is None and is_yes_no(asked)
         grounds = Grounds([*(s.row.text for s in turn.sources), turn.question.context])
-        checker = Checker(grounds)
+        checker = ClaimCheck(grounds)
         turn.gate = TextGate(
             stops=sampling.stop, checker=checker, logprobs=sampling.logprobs, hold=weigh
         )
@@ -293,7 +298,12 @@ class ReaderEngine:
             self._meter.add("kefu_reader_cannot_see_total")
         timings = turn.details["timings_ms"]
         timings["total"] = round((time.monotonic() - began) * 1000)
-        if turn.reason != "cancelled" and not turn.evidence and not cannot_see and not turn.corrected:
+        if (
+            turn.reason != "cancelled"
+            and not turn.evidence
+            and not cannot_see
+            and not turn.corrected
+        ):
             turn.evidence = supporting(turn.gate.text, turn.question.text, turn.sources)
         visual = sum(turn.prompt.visual)
         turn.emit(

@@ -5,7 +5,7 @@ numbers, dates and ids that the sources have.  llama.cpp samples first and looks
 drew, so this costs nothing until the model reaches for a number that is not there; then it must choose another.
 
 The grammar is the first of two checks.  It cannot see that two allowed numbers side by side make a third; the
-`Checker` in `gate.py` reads what was really written before it is sent.
+`ClaimCheck` in `check.py` reads what was really written before it is sent.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def schema_grammar(grammar: str, grounds: Grounds) -> str:
     edge = f'[^"\\\\\\x7F\\x00-\\x1F{_DIGITS}{_JOINERS}]'
     rules = {
         "string": (
-            f'"\\"" g-text? (g-num g-after)* g-num? "\\"" space' if quoted else '"\\"" g-text? "\\"" space'
+            '"\\"" g-text? (g-num g-after)* g-num? "\\"" space'
+            if quoted
+            else '"\\"" g-text? "\\"" space'
         ),
         "number": f'"-"? ({_alternatives(plain)}) space' if plain else '"null" space',
         "integer": f'"-"? ({_alternatives(whole)}) space' if whole else '"null" space',
@@ -88,7 +90,7 @@ def _amounts(number: str) -> Iterable[str]:
     if re.fullmatch(r"\d+(\.\d+)?", number):
         whole, _, rest = number.partition(".")
         forms.add(f"{int(whole):,}" + (f".{rest}" if rest else ""))
-        for form in list(forms):
+        for form in forms:
             if len(rest) < 2 and canonical(form) == number:
                 forms.add(f"{form}0" if rest else f"{form}.00")
     return forms

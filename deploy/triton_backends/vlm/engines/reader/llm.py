@@ -91,7 +91,9 @@ class Llm:
                 socket.unlink()
             os.rmdir(folder)
         if not address.startswith("unix:"):
-            raise RuntimeError("llama.cpp opened a network port although it was told to use a unix socket")
+            raise RuntimeError(
+                "llama.cpp opened a network port although it was told to use a unix socket"
+            )
 
     def close(self) -> None:
         self._server = None

@@ -136,7 +136,9 @@ def decode(picture: bytes, max_pixels: int) -> NDArray[np.uint8]:
                 rgb = np.asarray(image.convert("RGB"))
     except ContractError:
         raise
-    except Exception as error:  # decoders raise nearly anything on hostile bytes; their words stay here
+    except (
+        Exception
+    ) as error:  # decoders raise nearly anything on hostile bytes; their words stay here
         raise ContractError(
             "picture_undecodable", "a picture is not a readable JPEG, PNG, WebP or BMP"
         ) from error

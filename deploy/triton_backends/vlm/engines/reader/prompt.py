@@ -47,7 +47,13 @@ class PromptReader:
     """Works on ids with the model's own tokenizer (`tokenizer.json` beside the weights)."""
 
     def __init__(
-        self, path: Path, *, placeholder_id: int, turn_start: str, turn_end: str, labels: Sequence[str]
+        self,
+        path: Path,
+        *,
+        placeholder_id: int,
+        turn_start: str,
+        turn_end: str,
+        labels: Sequence[str],
     ) -> None:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.encode_special_tokens = True
@@ -104,7 +110,11 @@ class PromptReader:
         return Expanded(out, tuple(visual), tuple(shown))
 
     def _page_ids(self, page: Page, limit: int, empty: str) -> tuple[list[int], int]:
-        ids = self.encode("\n".join(row.text for row in page.rows)) if page.rows else self.encode(empty)
+        ids = (
+            self.encode("\n".join(row.text for row in page.rows))
+            if page.rows
+            else self.encode(empty)
+        )
         if len(ids) <= limit:
             return ids, len(page.rows)
         ids, count = [], 0

@@ -236,12 +236,7 @@ def _headed(lines: list[list[_Piece]]) -> list[tuple[_Piece | None, list[list[_P
 
 def _is_head(piece: _Piece, lines: list[list[_Piece]]) -> bool:
     """True for a tall piece with at least two smaller lines to its right within reach."""
-    beside = {
-        index
-        for index, line in enumerate(lines)
-        for other in line
-        if _beside(piece, other)
-    }
+    beside = {index for index, line in enumerate(lines) for other in line if _beside(piece, other)}
     return len(beside) >= 2
 
 

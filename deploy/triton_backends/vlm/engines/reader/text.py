@@ -20,10 +20,10 @@ _WORD = re.compile(r"[a-z0-9]+(?:[.\-:/][a-z0-9]+)*")
 _ENDINGS = ("ments", "ment", "ings", "ing", "ies", "ied", "ed", "es", "s")
 
 _EMPTY_WORDS = frozenset(
-    "a an the is are was were be been am do does did has have had can could will would should may might of in on at to"
-    " for from by with and or not no it its this that these those i my me you your we our they them their he she what"
-    " which who whom when where why how much many long there here please tell show shown picture image photo screen"
-    " page yes so if any some".split()
+    """a an the is are was were be been am do does did has have had can could will would should may might of in on at to
+    for from by with and or not no it its this that these those i my me you your we our they them their he she what
+    which who whom when where why how much many long there here please tell show shown picture image photo screen page
+    yes so if any some""".split()  # noqa: SIM905 (read as a sentence)
 )
 # Pairs in which no side is a content word of its own.
 _EMPTY_HAN = re.compile(

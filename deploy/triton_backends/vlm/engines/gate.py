@@ -1,57 +1,33 @@
 """The gate between the model and the caller: nothing passes that could still turn out wrong.
 
-    gate = TextGate(stops=("\\n\\n",), checker=Checker(grounds))
+    gate = TextGate(stops=("\\n\\n",), checker=ClaimCheck(grounds))
     for token in tokens:
         chunk = gate.push(token.id, token.logprob, token.raw)
         if chunk is not None: send(chunk)
         if gate.closed: break
     last = gate.finish()
 
-Held back are: bytes of an unfinished character, text that may be the beginning of a stop string, and a number, date or
-id whose end has not been seen yet.
+Held back are: bytes of an unfinished character, text that may be the beginning of a stop string, and whatever a check
+has not settled yet.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from engines.base import Chunk
-from engines.reader.claims import Claim, Grounds
-
-# A claim is settled once this many characters that cannot belong to it follow, or one that ends every claim.
-_ENDS_CLAIM = re.compile(r"[。，；！？、\n!?;()（）\"“”]")
-_LOOK_AHEAD = 14
-_MONTH_WORD = re.compile(
-    r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?\s*$", re.IGNORECASE
-)
 
 
-class Checker:
-    """Finds the first claim of an answer that no source supports."""
-
-    def __init__(self, grounds: Grounds) -> None:
-        self._grounds = grounds
-        self.checked = 0
+class Check(Protocol):
+    """Reads an answer while it is written, and knows what must not be in it."""
 
     def settled(self, text: str) -> int:
-        """Characters from the start that no further text can make part of another claim."""
-        month = _MONTH_WORD.search(text)
-        end = month.start() if month else len(text)
-        claims = list(self._grounds.claims(text))
-        if not claims:
-            return end
-        last = claims[-1]
-        tail = text[last.end :]
-        if len(tail) >= _LOOK_AHEAD or _ENDS_CLAIM.search(tail):
-            return end
-        return min(end, last.start)
+        """Characters from the start whose meaning no further text can change."""
 
-    def first_unsupported(self, text: str) -> Claim | None:
-        claims = list(self._grounds.claims(text))
-        self.checked = len(claims)
-        return next((c for c in claims if not c.grounded), None)
+    def first_unsupported(self, text: str) -> int | None:
+        """Where the first thing stands that must not be said; None where there is none."""
 
 
 @dataclass(slots=True)
@@ -69,7 +45,7 @@ class TextGate:
         self,
         *,
         stops: tuple[str, ...] = (),
-        checker: Checker | None = None,
+        checker: Check | None = None,
         logprobs: bool = True,
         hold: bool = False,
     ) -> None:
@@ -83,7 +59,7 @@ class TextGate:
         self.sent = 0
         self.tokens_sent = 0
         self.stopped = False
-        self.unsupported: Claim | None = None
+        self.unsupported: int | None = None
 
     @property
     def closed(self) -> bool:
@@ -137,7 +113,9 @@ class TextGate:
 
     def _safe_end(self, final: bool) -> int:
         end = len(self.text)
-        found = min((i for s in self._stops if (i := self.text.find(s, self.sent)) >= 0), default=-1)
+        found = min(
+            (i for s in self._stops if (i := self.text.find(s, self.sent)) >= 0), default=-1
+        )
         if found >= 0:
             self.stopped, end = True, found
         elif not final:
@@ -147,7 +125,7 @@ class TextGate:
                 end = min(end, max(self.sent, self._checker.settled(self.text)))
             bad = self._checker.first_unsupported(self.text[:end])
             if bad is not None:
-                self.unsupported, end = bad, max(self.sent, bad.start)
+                self.unsupported, end = bad, max(self.sent, bad)
         return max(end, self.sent)
 
 

@@ -1,0 +1,166 @@
+"""A model that is none: it answers with the prompt's own text, at once, byte by byte.  For tests and benchmarks.
+
+Token ids 0-255 are bytes; the specials of the card follow (`kefu_modelhost.tokenizer.build_byte_tokenizer`).  The
+answer is the text of the prompt.  A first line of the form
+
+    @echo tokens=64 token_ms=20 fixed_ms=5 item_ms=1
+
+is not part of the text and says how to answer; the same names in `engine_settings` are the defaults:
+
+| name | meaning |
+| --- | --- |
+| tokens | length of the answer in tokens, the text repeated or cut; 0 (default): the text once |
+| token_ms | pause before each token |
+| fixed_ms, item_ms | a device that serves whoever waits together, in fixed_ms + item_ms a request |
+| crash_after | the process kills itself after so many tokens |
+| fail_after | the engine raises an error after so many tokens |
+| hang_after | the engine neither answers nor hears a cancellation after so many tokens |
+
+JSON schemas, temperature and seed are taken and have no effect.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Mapping
+
+from engines.base import Chunk, ContractError, EngineContext, Job, Usage
+from engines.gate import TextGate
+
+_LOGPROB = -0.125
+_POLL_SECONDS = 0.01
+_DIRECTIVE = b"@echo "
+
+
+class _Device:
+    """Serves all that wait at once, then the next ones: what batching on an accelerator looks like from outside."""
+
+    def __init__(self, closed: threading.Event) -> None:
+        self._closed = closed
+        self._queue: queue.SimpleQueue[tuple[float, float, threading.Event]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="echo-device", daemon=True).start()
+
+    def serve(self, fixed: float, item: float) -> None:
+        """Returns when the device has served this request; the first of a batch says how long it takes."""
+        done = threading.Event()
+        self._queue.put((fixed, item, done))
+        while not done.wait(0.1) and not self._closed.is_set():
+            pass
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            fixed, item, first = self._queue.get()
+            together = [first]
+            while not self._queue.empty():
+                together.append(self._queue.get()[2])
+            self._closed.wait(fixed + item * len(together))
+            for served in together:
+                served.set()
+
+
+class EchoEngine:
+    """See `engines.base.Engine`."""
+
+    def __init__(self, context: EngineContext) -> None:
+        self._defaults = context.card.settings
+        self._vocabulary = 256 + len(context.card.raw["tokenizer_source"]["specials"])
+        self._closed = threading.Event()
+        self._device = _Device(self._closed)
+
+    def start(self) -> None:
+        """Has nothing to load."""
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def generate(
+        self, job: Job, emit: Callable[[Chunk], None], cancelled: Callable[[], bool]
+    ) -> None:
+        if max(job.input_ids) >= self._vocabulary:
+            raise ContractError("bad_tensor", "input_ids has an id outside the vocabulary")
+        how, text = _directive(bytes(i for i in job.input_ids if i < 256), self._defaults)
+        if how["fixed_ms"] or how["item_ms"]:
+            self._device.serve(how["fixed_ms"] / 1000, how["item_ms"] / 1000)
+        count = int(how["tokens"]) or len(text)
+        tokens = itertools.islice(
+            itertools.cycle(text or b"."), min(count, job.sampling.max_tokens)
+        )
+        gate = TextGate(stops=job.sampling.stop, logprobs=job.sampling.logprobs)
+        reason = "length" if count > job.sampling.max_tokens else "stop"
+        # Without pauses the whole answer is one chunk: a benchmark measures the road, not this loop.
+        ready: list[Chunk] = []
+        for number, byte in enumerate(tokens):
+            self._misbehave(how, number)
+            if how["token_ms"]:
+                self._flush(ready, emit)
+                self._closed.wait(how["token_ms"] / 1000)
+            if cancelled():
+                reason = "cancelled"
+                break
+            chunk = gate.push(byte, _LOGPROB, bytes([byte]))
+            if chunk is not None:
+                ready.append(chunk)
+            if gate.closed:
+                reason = "stop"
+                break
+        self._flush(ready, emit)
+        last = gate.finish() or Chunk()
+        visual = len(job.images)
+        emit(
+            Chunk(
+                token_ids=last.token_ids,
+                text=last.text,
+                logprobs=last.logprobs,
+                finish_reason=reason,
+                usage=Usage(len(job.input_ids) - visual, visual, gate.tokens_sent),
+            )
+        )
+
+    def _flush(self, ready: list[Chunk], emit: Callable[[Chunk], None]) -> None:
+        if ready:
+            emit(
+                Chunk(
+                    token_ids=tuple(i for c in ready for i in c.token_ids),
+                    text="".join(c.text for c in ready),
+                    logprobs=tuple(p for c in ready for p in c.logprobs),
+                )
+            )
+            ready.clear()
+
+    def _misbehave(self, how: Mapping[str, float], number: int) -> None:
+        if number == how["crash_after"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == how["fail_after"]:
+            raise RuntimeError("asked to fail")
+        while number == how["hang_after"] and not self._closed.wait(_POLL_SECONDS):
+            pass
+
+
+def _directive(prompt: bytes, defaults: Mapping[str, float]) -> tuple[dict[str, float], bytes]:
+    """How to answer, and the text without its first line if that says so."""
+    how = {
+        "tokens": 0.0,
+        "token_ms": 0.0,
+        "fixed_ms": 0.0,
+        "item_ms": 0.0,
+        "crash_after": -1.0,
+        "fail_after": -1.0,
+        "hang_after": -1.0,
+    }
+    how |= {k: float(v) for k, v in defaults.items() if k in how}
+    if not prompt.startswith(_DIRECTIVE):
+        return how, prompt
+    line, _, text = prompt.partition(b"\n")
+    for word in line[len(_DIRECTIVE) :].decode("ascii", "replace").split():
+        name, _, value = word.partition("=")
+        try:
+            how[name] = float(value)
+        except ValueError:
+            raise ContractError(
+                "bad_tensor", f"the echo directive has no number in {word!r}"
+            ) from None
+    return how, text
