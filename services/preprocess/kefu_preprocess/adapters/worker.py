@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import json
 import os
 import resource
@@ -20,10 +21,12 @@ import traceback
 from typing import Any
 
 import cv2
+from PIL import Image, ImageDraw, ImageFont
 
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters import frames
 from kefu_preprocess.domain.pipeline import prepare
+from kefu_preprocess.domain.values import Job, Limits
 
 # The pool ends a stuck worker at its limit; a worker whose pool was killed ends itself this much later.
 _GRACE_SECONDS = 1.0
@@ -34,6 +37,7 @@ def main(arguments: list[str]) -> None:
     """Serves the socket `arguments[0]` with at most `arguments[1]` MiB of further address space (0: no limit)."""
     connection = socket.socket(fileno=int(arguments[0]))
     _settle_in(int(arguments[1]))
+    _warm_up()
     _send(connection, {"ready": True}, [])
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
@@ -63,6 +67,15 @@ def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[byt
         return {"failed": f"{type(error).__name__} at {frame.filename}:{frame.lineno}"}, []
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _warm_up() -> None:
+    """One small picture, so that the first customer does not wait for drawings and lookup tables to be made."""
+    blank = Image.new("RGB", (400, 800), "white")
+    ImageDraw.Draw(blank).text((20, 20), "12:34", "black", font=ImageFont.load_default(24))
+    sink = io.BytesIO()
+    blank.save(sink, "PNG")
+    prepare(Job(data=sink.getvalue(), find_elements=True), Limits())
 
 
 def _settle_in(memory_mb: int) -> None:

@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kefu_preprocess.domain import enhance
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.decode import Pixels, decode
+from kefu_preprocess.domain.elements import find_elements
 from kefu_preprocess.domain.encode import encode_webp
 from kefu_preprocess.domain.fit import resize, target_size
 from kefu_preprocess.domain.formats import Format, admit
-from kefu_preprocess.domain.values import Crop, Element, Finding, Job, Limits, Prepared, Report
+from kefu_preprocess.domain.marks import draw_marks
+from kefu_preprocess.domain.quality import find_faults
+from kefu_preprocess.domain.values import Box, Crop, Element, Finding, Job, Limits, Prepared, Report
 
 _NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
 
@@ -103,6 +106,29 @@ def _crop(canvas: Canvas) -> None:
     )
 
 
+def _quality(canvas: Canvas) -> None:
+    canvas.quality = find_faults(canvas.pixels, canvas.job.language)
+
+
+def _elements(canvas: Canvas) -> None:
+    if not canvas.job.find_elements:
+        return
+    scale, crop = canvas.reduction, canvas.crop
+    canvas.elements = tuple(
+        replace(
+            each,
+            box=Box(
+                each.box.left * scale + crop.left,
+                each.box.top * scale + crop.top,
+                each.box.right * scale + crop.left,
+                each.box.bottom * scale + crop.top,
+            ),
+        )
+        for each in find_elements(canvas.pixels)
+    )
+    canvas.done.append(f"elements {len(canvas.elements)}")
+
+
 def _fit(canvas: Canvas) -> None:
     rows, columns = canvas.pixels.shape[:2]
     width, height = target_size(columns, rows, canvas.job.profile)
@@ -140,14 +166,33 @@ def _encode(canvas: Canvas) -> None:
     canvas.done.append(f"webp {quality}" if quality else "webp lossless")
 
 
+def _mark(canvas: Canvas) -> None:
+    job = canvas.job
+    if not (job.find_elements and job.draw_elements):
+        return
+    crop, (width, height) = canvas.crop, canvas.size
+    rows, columns = canvas.pixels.shape[:2]
+    marked = draw_marks(
+        canvas.pixels,
+        canvas.elements,
+        (crop.left, crop.top),
+        (columns / (width - crop.left - crop.right), rows / (height - crop.top - crop.bottom)),
+    )
+    canvas.marked = encode_webp(marked, job.profile.webp_quality)
+    canvas.done.append("mark")
+
+
 Step = Callable[[Canvas], None]
 
 STEPS: tuple[tuple[str, Step], ...] = (
     ("decode", _decode),
     ("crop", _crop),
+    ("quality", _quality),
+    ("elements", _elements),
     ("fit", _fit),
     ("colour", _colour),
     ("adapt", _adapt),
     ("enhance", _enhance),
     ("encode", _encode),
+    ("mark", _mark),
 )

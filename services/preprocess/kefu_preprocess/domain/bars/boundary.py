@@ -42,13 +42,14 @@ def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
     fringe = bottom + max(2, round(_FRINGE * (bottom - top)))
     content = _first_content(rows, fringe, min(strip.height - 1, 2 * deepest))
     overlay = content <= fringe + 3
-    content -= 1
     clear = 0 if overlay else content - bottom
-    if edge is not None and (overlay or edge <= content + 2):
+    if edge is not None and (overlay or edge <= content + 3):
         return Boundary(edge, True, clear)
     if overlay:
         # Something lies under the glyphs themselves (a photo, a map): there is no edge to be kept clear of.
         return Boundary(min(symmetric, deepest), False, 0)
+    # Soft content is seen a row or two late.
+    content -= 2
     if content > symmetric:
         return Boundary(symmetric, False, clear)
     return Boundary((bottom + content + 1) // 2, False, clear)
