@@ -21,6 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
 # A server that is not up by then will not come up.
 PATIENCE_S = 60.0
 
@@ -194,11 +198,29 @@ class S3Server(Server):
             *(f"-{door}={next(ports)}" for door in doors),
         ]
 
+    def is_up(self) -> bool:
+        """It listens a while before it can store anything."""
+        if not super().is_up():
+            return False
+        bucket = S3Store(
+            "kefu",
+            endpoint=self.endpoint,
+            region="us-east-1",
+            access_key_id=self.access_key,
+            secret_access_key=self.secret_key,
+            client_options={"allow_http": True, "timeout": "5s"},
+            retry_config={"max_retries": 0},
+        )
+        try:
+            obstore.put(bucket, "is-up", b"yes")
+        except (BaseError, OSError):
+            return False
+        return True
+
     def environment(self) -> dict[str, str]:
         """What an S3 client finds the server by."""
         return {
             "AWS_ENDPOINT": self.endpoint,
-            "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,

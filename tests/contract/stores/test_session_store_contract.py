@@ -395,7 +395,7 @@ async def test_a_tenant_sees_nothing_of_another(store: SessionStore) -> None:
     assert await store.turns(other) == []
     assert await store.outcome(other, "r-1") is None
     assert await store.delete(other) == []
-    assert (await store.submit(other, entry(), holder="g-2", lease_seconds=10)).state == "new"
+    assert (await store.submit(other, entry(), holder="g-1", lease_seconds=10)).state == "new"
     await answered(store, other, pictures=(sha("a"),))
     # The same bytes are two pictures: one a tenant.
     assert await store.delete(KEY) == [sha("a")]

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 # A picture waits for the store within a customer's turn: it fails soon rather than trying for minutes.
 RETRIES: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-TIMEOUTS: ClientConfig = {
+CLIENT: ClientConfig = {
+    # Only for an endpoint that is written as http:// itself, a server beside ours. These options replace those of the
+    # environment, AWS_ALLOW_HTTP too.
+    "allow_http": True,
     "connect_timeout": timedelta(seconds=3),
     "timeout": timedelta(seconds=20),
 }
@@ -40,10 +43,10 @@ def open_objects(url: str) -> Objects:
     """Raises ValueError, without the URL, which may hold a key, where it is none that we know."""
     try:
         if url.startswith("file:"):
-            return Objects(LocalStore.from_url(url, mkdir=True))
+            return Objects(LocalStore.from_url(url, mkdir=True, automatic_cleanup=True))
         if url.startswith("memory:"):
             return Objects(MemoryStore())
-        return Objects(from_url(url, retry_config=RETRIES, client_options=TIMEOUTS))
+        return Objects(from_url(url, retry_config=RETRIES, client_options=CLIENT))
     except (BaseError, OSError, ValueError) as error:
         raise ValueError("the address of the object store cannot be used") from error
 
@@ -113,7 +116,7 @@ class Objects:
         """obstore writes a file aside and renames it, but leaves flushing to the system: after a power failure, an
         empty file would stand under a picture's name."""
         if self._folder is not None:
-            await asyncio.to_thread(_flush_file, self._folder / path)
+            await asyncio.to_thread(_flush_file, self._folder, path)
 
 
 def digest(name: str) -> str:
@@ -132,10 +135,15 @@ def _told() -> Any:
     return told("objects", BaseError, OSError)
 
 
-def _flush_file(path: Path) -> None:
-    for name in (path, path.parent):
-        number = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+def _flush_file(folder: Path, path: str) -> None:
+    """The file and the folders on the way to it, which may be new as well."""
+    names = [folder / path]
+    while names[-1] != folder:
+        names.append(names[-1].parent)
+    with suppress(FileNotFoundError):  # deleted meanwhile
+        for name in names:
+            number = os.open(name, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)

@@ -1,0 +1,34 @@
+"""The session store by its address.
+
+async with open_sessions("sqlite:///var/lib/kefu/sessions.db") as sessions: ...
+async with open_sessions("valkey://valkey:6379/0") as sessions: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kefu_gateway.adapters.stores.sqlite import SqliteSessions
+from kefu_gateway.adapters.stores.valkey import ValkeySessions
+from kefu_gateway.domain.session import SessionStore
+
+# Valkey speaks Redis's protocol; its client knows only Redis's names.
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss"}
+
+
+@asynccontextmanager
+async def open_sessions(url: str) -> AsyncIterator[SessionStore]:
+    """Raises ValueError, without the URL, which may hold a password, where it is none that we know."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite":
+        async with SqliteSessions.open(Path(rest.removeprefix("//"))) as sqlite:
+            yield sqlite
+    elif scheme in _SCHEMES or scheme == "unix":
+        async with ValkeySessions.open(f"{_SCHEMES.get(scheme, scheme)}:{rest}") as valkey:
+            yield valkey
+    else:
+        raise ValueError(
+            "the address of the session store must begin with sqlite: valkey: redis: rediss: or unix:"
+        )
