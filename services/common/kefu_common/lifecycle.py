@@ -8,6 +8,7 @@ The first SIGTERM or SIGINT drains; a second one ends the process at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -17,17 +18,22 @@ import structlog
 
 log = structlog.get_logger()
 
+FAREWELL_SECONDS = 0.5
+
 
 async def run_until_signal(
     server: grpc.aio.Server,
     *,
     begin_drain: Callable[[], Awaitable[None]],
     stop_admitting: Callable[[], None] = lambda: None,
+    idle: Callable[[], Awaitable[None]] | None = None,
     settle: float,
     drain: float,
 ) -> None:
     """Serves until a signal. `begin_drain` makes health say no; `settle` seconds later (load balancers need that long
-    to look) `stop_admitting` refuses what is new; then running calls have `drain` seconds to finish."""
+    to look) `stop_admitting` refuses what is new; then running calls have `drain` seconds to finish. `idle` returns
+    when no work runs any more: streams that stay open without work (a health watch, a live session) are not waited for.
+    """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -45,7 +51,13 @@ async def run_until_signal(
         await begin_drain()
         await asyncio.sleep(settle)
         stop_admitting()
-        await server.stop(drain)
+        if idle is None:
+            await server.stop(drain)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(idle(), drain)
+            # The last answers are written, but may still be on their way out.
+            await server.stop(FAREWELL_SECONDS)
         log.info("stopped")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):

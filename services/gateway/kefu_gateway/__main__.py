@@ -8,6 +8,7 @@ import os
 import sys
 
 from kefu_common.environment import SettingsError, describe, load
+from kefu_common.errors import KefuError
 from kefu_common.logs import configure_logs
 from kefu_gateway.app import Gateway
 from kefu_gateway.config import PREFIX, Settings
@@ -35,7 +36,7 @@ def main() -> int:
     configure_logs("kefu-gateway", settings.log_level)
     try:
         asyncio.run(_serve(settings))
-    except (CardError, RuntimeError, OSError) as error:
+    except (CardError, KefuError, RuntimeError, ValueError, OSError) as error:
         print(f"kefu_gateway: cannot start: {error}", file=sys.stderr)
         return 1
     return 0

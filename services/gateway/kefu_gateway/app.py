@@ -8,6 +8,9 @@ async with Gateway.open(settings) as gateway:
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,23 +33,56 @@ from kefu.media.v1 import media_service_pb2, media_service_pb2_grpc
 from kefu_common.lifecycle import run_until_signal
 from kefu_common.metrics import metrics_endpoint
 from kefu_common.server import CallInterceptor, channel_options, upstream_options
+from kefu_gateway.adapters.courier import StoreCourier
 from kefu_gateway.adapters.gpu import GpuFigures
 from kefu_gateway.adapters.health import Check, Health, ask_health
 from kefu_gateway.adapters.preprocess import SidecarPreparer
 from kefu_gateway.adapters.prompts import ModelPrompts, load_cards
+from kefu_gateway.adapters.stores.objects import open_objects
+from kefu_gateway.adapters.stores.opening import open_sessions
+from kefu_gateway.adapters.stores.pictures import ObjectPictures
+from kefu_gateway.adapters.stores.sweeper import sweep_forever
+from kefu_gateway.adapters.stores.uploads import ObjectUploads
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
 from kefu_gateway.adapters.triton import StallLimits, TritonHost
 from kefu_gateway.config import Settings
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
+from kefu_gateway.domain.answer_cache import AnswerCacheLimits, CachedHost
+from kefu_gateway.domain.bursts import BurstRules
 from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.conversations import Conversations
+from kefu_gateway.domain.holder import HolderSettings
+from kefu_gateway.domain.merging import TurnMerger
+from kefu_gateway.domain.pictures import PicturesAtHand, PictureShelf
 from kefu_gateway.domain.ports import Inference, Message, Sampling
-from kefu_gateway.domain.question import Limits
-from kefu_gateway.domain.road import Road
+from kefu_gateway.domain.road import Half, Road, TurnHalf
+from kefu_gateway.domain.session import PictureStore, SessionStore
+from kefu_gateway.domain.stages.admit import Admit
+from kefu_gateway.domain.stages.compose import Compose
+from kefu_gateway.domain.stages.fit import Fit
+from kefu_gateway.domain.stages.gather import Gather
+from kefu_gateway.domain.stages.infer import Infer
+from kefu_gateway.domain.stages.join import Join
+from kefu_gateway.domain.stages.judge import Judge
+from kefu_gateway.domain.stages.recall import Recall
+from kefu_gateway.domain.stages.remember import Remember
+from kefu_gateway.domain.uploads import UploadStore
 from kefu_gateway.servicers.chat import ChatServicer
+from kefu_gateway.servicers.converse import Converser
+from kefu_gateway.servicers.media import MediaServicer
 from kefu_gateway.servicers.models import ModelServicer
-from kefu_gateway.servicers.unimplemented import MediaServicer, SessionServicer
+from kefu_gateway.servicers.sessions import SessionServicer
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where state is kept. Tests and several gateways in one process may share one."""
+
+    sessions: SessionStore
+    pictures: PictureStore
+    uploads: UploadStore
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,20 +98,18 @@ class Gateway:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator[Gateway]:
+    async def open(
+        cls, settings: Settings, *, shared: Stores | None = None
+    ) -> AsyncIterator[Gateway]:
         """Builds everything, starts listening and checking, and takes it all down again at the end.
 
-        Raises CardError where a model's files do not fit, and RuntimeError where the address is taken.
+        `shared`: used instead of those that the settings name. Raises CardError where a model's files do not fit, and
+        RuntimeError where the address is taken.
         """
         cards = load_cards(settings.model_repository, settings.model_names)
         encoders = {name: _encoder(settings, card) for name, card in cards.items()}
         registry = CollectorRegistry()
         telemetry = PrometheusTelemetry(registry)
-        limits = Limits(
-            picture_bytes=settings.picture_bytes,
-            message_bytes=settings.message_bytes,
-            turn_seconds=settings.turn_seconds,
-        )
         admission = Admission(
             AdmissionLimits(
                 turns=settings.max_turns,
@@ -85,6 +119,10 @@ class Gateway:
             telemetry.admission,
         )
         async with AsyncExitStack() as stack:
+            if shared is None:
+                stores = await stack.enter_async_context(_open_stores(settings))
+            else:
+                stores = shared
             options = upstream_options(settings.message_bytes)
             triton = await stack.enter_async_context(
                 grpc.aio.insecure_channel(settings.triton_address, options=options)
@@ -92,42 +130,83 @@ class Gateway:
             sidecar = await stack.enter_async_context(
                 grpc.aio.insecure_channel(settings.preprocess_address, options=options)
             )
-            host = TritonHost(
-                triton,
-                StallLimits(
-                    first_token=settings.first_token_seconds,
-                    next_token=settings.next_token_seconds,
-                ),
+            stall = StallLimits(
+                first_token=settings.first_token_seconds, next_token=settings.next_token_seconds
             )
-            health = Health(
-                [
-                    _sidecar_check(settings, sidecar),
-                    *(_model_check(settings, host, encoders[name], name) for name in cards),
-                ],
-                telemetry.dependency,
+            host = TritonHost(triton, stall)
+            checks = [
+                _sidecar_check(settings, sidecar),
+                _store_check(settings, stores),
+                *(_model_check(settings, host, encoders[name], name) for name in cards),
+            ]
+            health = Health(checks, telemetry.dependency)
+            background: list[asyncio.Task[None]] = [asyncio.create_task(health.run())]
+            stack.push_async_callback(_cancel, background)
+            preparer = SidecarPreparer(sidecar, scale_down_oversized=settings.scale_down_oversized)
+            answers = CachedHost(
+                host,
+                AnswerCacheLimits(seconds=settings.answer_cache_seconds),
+                clock=time.monotonic,
+                counted=telemetry.answer_cache,
+            )
+            shelf = PictureShelf(
+                preparer, stores.pictures, cache_bytes=settings.picture_cache_bytes
+            )
+            turns = TurnHalf(
+                (
+                    Recall(stores.sessions, shelf, rounds=settings.history_rounds),
+                    Compose(),
+                    Fit(encoders),
+                    Infer(answers),
+                    Judge(),
+                    Remember(
+                        stores.sessions,
+                        session_seconds=settings.session_seconds,
+                        outcome_seconds=settings.outcome_seconds,
+                    ),
+                ),
+                telemetry,
+            )
+            at_hand = PicturesAtHand()
+            maker = TurnMerger(
+                cards=cards,
+                shelf=shelf,
+                at_hand=at_hand,
+                run=turns.run,
+                turn_seconds=settings.turn_seconds,
+            )
+            conversations = _conversations(settings, stores, maker, background)
+            stack.push_async_callback(conversations.close)
+            requests = Half(
+                (
+                    Admit(admission, settings.limits),
+                    Gather(shelf, stores.uploads),
+                    Join(conversations, stores.sessions, shelf, at_hand, turns.run),
+                ),
+                telemetry,
             )
             default = next(iter(cards))
             road = Road(
                 cards=cards,
                 default_model=default,
-                limits=limits,
-                admission=admission,
-                preparer=SidecarPreparer(
-                    sidecar, scale_down_oversized=settings.scale_down_oversized
-                ),
-                encoders=encoders,
-                host=host,
+                limits=settings.limits,
+                requests=requests,
                 telemetry=telemetry,
             )
-            server = _server(settings, telemetry, road, cards, default, limits, health)
+            converser = Converser(
+                road,
+                conversations,
+                settings.limits,
+                keep_alive=settings.keep_alive_seconds,
+            )
+            chat = ChatServicer(road, converser)
+            server = _server(settings, telemetry, chat, stores, cards, default, health)
             address = _listen(server, settings.address)
             await server.start()
             stack.push_async_callback(server.stop, 0)
-            background = [asyncio.create_task(health.run())]
             if settings.triton_metrics_url:
                 gpu = GpuFigures(settings.triton_metrics_url, registry)
                 background.append(asyncio.create_task(gpu.watch(settings.health_seconds)))
-            stack.push_async_callback(_cancel, background)
             port = stack.enter_context(metrics_endpoint(settings.metrics_address, registry))
             log.info("listening", address=address, metrics_port=port, models=list(cards))
             yield cls(
@@ -145,9 +224,54 @@ class Gateway:
             self.server,
             begin_drain=self.health.drain,
             stop_admitting=self.admission.drain,
+            idle=self.admission.idle,
             settle=self.settings.settle_seconds,
             drain=self.settings.drain_seconds,
         )
+
+
+@asynccontextmanager
+async def _open_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """The stores that the settings name, swept of what has outlived its time. Raises ValueError, naming the setting."""
+    objects = open_objects(settings.objects_url)
+    limits = settings.upload_limits
+    uploads = ObjectUploads(objects, limits)
+    pictures = ObjectPictures(objects)
+    async with open_sessions(settings.sessions_url) as sessions:
+        sweeping = asyncio.create_task(
+            sweep_forever(sessions, pictures, uploads, every=settings.sweep_seconds)
+        )
+        try:
+            yield Stores(sessions=sessions, pictures=pictures, uploads=uploads)
+        finally:
+            await _cancel([sweeping])
+
+
+def _conversations(
+    settings: Settings,
+    stores: Stores,
+    maker: TurnMerger,
+    background: list[asyncio.Task[None]],
+) -> Conversations:
+    # A name of its own for every start: posts to a gateway that was restarted must not reach its successor.
+    name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+    courier = StoreCourier(stores.sessions, name)
+    conversations = Conversations(
+        store=stores.sessions,
+        maker=maker,
+        courier=courier,
+        settings=HolderSettings(
+            gateway=name,
+            rules=BurstRules(
+                window=settings.burst_window_seconds,
+                hold=settings.burst_hold_seconds,
+                most=settings.burst_requests,
+            ),
+            lease_seconds=settings.lease_seconds,
+        ),
+    )
+    background.append(asyncio.create_task(courier.run(conversations.receive)))
+    return conversations
 
 
 def _encoder(settings: Settings, card: ModelCard) -> ModelPrompts:
@@ -161,10 +285,10 @@ def _encoder(settings: Settings, card: ModelCard) -> ModelPrompts:
 def _server(
     settings: Settings,
     telemetry: PrometheusTelemetry,
-    road: Road,
+    chat: ChatServicer,
+    stores: Stores,
     cards: Mapping[str, ModelCard],
     default: str,
-    limits: Limits,
     health: Health,
 ) -> grpc.aio.Server:
     def state_of(model: str) -> str:
@@ -174,11 +298,13 @@ def _server(
         interceptors=[CallInterceptor(telemetry.call)],
         options=channel_options(settings.message_bytes),
     )
-    models = ModelServicer(cards, default, limits, state_of)
-    chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatServicer(road), server)
+    models = ModelServicer(cards, default, settings.limits, state_of)
+    sessions = SessionServicer(stores.sessions, stores.pictures)
+    media = MediaServicer(stores.uploads, settings.upload_limits)
+    chat_service_pb2_grpc.add_ChatServiceServicer_to_server(chat, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
-    session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(), server)
-    media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(), server)
+    session_service_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)
+    media_service_pb2_grpc.add_MediaServiceServicer_to_server(media, server)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     if settings.reflection:
         names = [
@@ -206,6 +332,10 @@ def _sidecar_check(settings: Settings, channel: grpc.aio.Channel) -> Check:
         await ask_health(channel)
 
     return Check("preprocess", probe, every=settings.health_seconds, timeout=3.0)
+
+
+def _store_check(settings: Settings, stores: Stores) -> Check:
+    return Check("store", stores.sessions.ping, every=settings.health_seconds, timeout=3.0)
 
 
 def _model_check(settings: Settings, host: TritonHost, encoder: ModelPrompts, model: str) -> Check:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kefu_common.environment import setting
+from kefu_gateway.domain.question import Limits
+from kefu_gateway.domain.uploads import UploadLimits
 
 PREFIX = "KEFU_GATEWAY_"
 
@@ -59,6 +61,30 @@ class Settings:
         "reader",
         "names of the hosted models, separated by commas; the first is the default one",
     )
+    state: Path = setting(
+        "KEFU_GATEWAY_STATE_DIR",
+        Path(".kefu/state"),
+        "folder of sessions and pictures, where the next two settings do not say otherwise",
+    )
+    sessions: str = setting(
+        "KEFU_GATEWAY_SESSIONS",
+        "",
+        "where sessions are kept: sqlite:/path (one gateway), or valkey://, redis://, rediss:// (several)",
+    )
+    objects: str = setting(
+        "KEFU_GATEWAY_OBJECTS",
+        "",
+        "where pictures and uploads are kept: file:///folder, s3://bucket/prefix, gs://, az://",
+    )
+    upload_seconds: float = setting(
+        "KEFU_GATEWAY_UPLOAD_SECONDS", 86_400.0, "seconds that an upload is kept", minimum=1
+    )
+    sweep_seconds: float = setting(
+        "KEFU_GATEWAY_SWEEP_SECONDS",
+        60.0,
+        "seconds between two sweeps of what has outlived its time",
+        minimum=0.1,
+    )
     max_turns: int = setting(
         "KEFU_GATEWAY_MAX_TURNS", 64, "turns that run at once", minimum=1, maximum=100_000
     )
@@ -108,6 +134,66 @@ class Settings:
         False,
         "scale pictures of too many pixels down instead of refusing them",
     )
+    picture_cache_bytes: int = setting(
+        "KEFU_GATEWAY_PICTURE_CACHE_BYTES",
+        128 * 1024 * 1024,
+        "prepared pictures kept in memory for follow-ups, in bytes; 0: none",
+        minimum=0,
+    )
+    answer_cache_seconds: float = setting(
+        "KEFU_GATEWAY_ANSWER_CACHE_SECONDS",
+        600.0,
+        "seconds in which an equal question at temperature 0 gets the same answer; 0: never",
+        minimum=0,
+    )
+    history_rounds: int = setting(
+        "KEFU_GATEWAY_HISTORY_ROUNDS",
+        5,
+        "most earlier rounds of a session in a prompt",
+        minimum=0,
+        maximum=100,
+    )
+    session_seconds: float = setting(
+        "KEFU_GATEWAY_SESSION_SECONDS",
+        7 * 86_400.0,
+        "seconds that a session lives after its last turn",
+        minimum=1,
+    )
+    outcome_seconds: float = setting(
+        "KEFU_GATEWAY_OUTCOME_SECONDS",
+        86_400.0,
+        "seconds in which a one-off's request_id finds its answer again",
+        minimum=1,
+    )
+    burst_window_seconds: float = setting(
+        "KEFU_GATEWAY_BURST_WINDOW_SECONDS",
+        0.5,
+        "most seconds that a picture waits for its question",
+        minimum=0,
+        maximum=60,
+    )
+    burst_hold_seconds: float = setting(
+        "KEFU_GATEWAY_BURST_HOLD_SECONDS",
+        10.0,
+        "most seconds that more_to_come holds a turn open",
+        minimum=0,
+        maximum=600,
+    )
+    burst_requests: int = setting(
+        "KEFU_GATEWAY_BURST_REQUESTS", 5, "most requests that one turn joins", minimum=1, maximum=20
+    )
+    lease_seconds: float = setting(
+        "KEFU_GATEWAY_LEASE_SECONDS",
+        6.0,
+        "seconds after which the sessions of a dead gateway are taken over",
+        minimum=0.3,
+    )
+    keep_alive_seconds: float = setting(
+        "KEFU_GATEWAY_KEEP_ALIVE_SECONDS",
+        15.0,
+        "seconds of silence after which a Converse stream says that it lives",
+        minimum=0.05,
+    )
     health_seconds: float = setting(
         "KEFU_GATEWAY_HEALTH_SECONDS",
         5.0,
@@ -126,6 +212,26 @@ class Settings:
         "on SIGTERM: seconds that running turns have to finish",
         minimum=0,
     )
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            picture_bytes=self.picture_bytes,
+            message_bytes=self.message_bytes,
+            turn_seconds=self.turn_seconds,
+        )
+
+    @property
+    def upload_limits(self) -> UploadLimits:
+        return UploadLimits(file_bytes=self.picture_bytes, seconds_to_live=self.upload_seconds)
+
+    @property
+    def sessions_url(self) -> str:
+        return self.sessions or f"sqlite:{self.state / 'sessions.db'}"
+
+    @property
+    def objects_url(self) -> str:
+        return self.objects or (self.state / "objects").absolute().as_uri()
 
     @property
     def model_names(self) -> list[str]:

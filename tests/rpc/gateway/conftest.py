@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
+
+from kefu.chat.v1 import chat_service_pb2_grpc, model_service_pb2_grpc
+from kefu_gateway.adapters.stores.objects import open_objects
+from kefu_gateway.adapters.stores.uploads import ObjectUploads
+from kefu_gateway.app import Gateway, Stores
+from kefu_gateway.config import Settings
+from tests.fakes.memory_store import MemoryPictures, MemoryStore
 from tests.fakes.model import write_model
 from tests.fakes.preprocess import FakePreprocess
 from tests.fakes.triton import FakeTriton
-
-from kefu.chat.v1 import chat_service_pb2_grpc, model_service_pb2_grpc
-from kefu_gateway.app import Gateway
-from kefu_gateway.config import Settings
 
 
 @dataclass
@@ -60,8 +64,13 @@ async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     async with FakeTriton() as triton, FakePreprocess(tmp_path) as sidecar:
         settings = settings_for(tmp_path, triton.address, sidecar.address, **changes)
         options = [("grpc.max_send_message_length", -1)]
+        stores = Stores(
+            sessions=MemoryStore(time.time),
+            pictures=MemoryPictures(),
+            uploads=ObjectUploads(open_objects("memory:///"), settings.upload_limits),
+        )
         async with (
-            Gateway.open(settings) as gateway,
+            Gateway.open(settings, shared=stores) as gateway,
             grpc.aio.insecure_channel(gateway.address, options=options) as channel,
         ):
             yield House(gateway, triton, sidecar, channel)

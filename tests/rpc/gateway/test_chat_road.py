@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from tests.fakes.triton import Script
-from tests.rpc.gateway.conftest import House
 
 from kefu.chat.v1 import answer_pb2, chat_service_pb2, question_pb2
 from kefu_common.errors import KefuError, Reason
 from kefu_common.status import from_call_error
+from tests.fakes.triton import Script
+from tests.rpc.gateway.conftest import House
+
+STAGES = ["admit", "gather", "join", "recall", "compose", "fit", "infer", "judge", "remember"]
 
 
 def ask(*parts: str | bytes, **fields: object) -> question_pb2.Question:
@@ -47,14 +49,7 @@ async def test_whole_answer_holds_everything_that_the_stages_found(house: House)
     assert answer.request_id
     assert answer.confidence.method == "token_logprobs"
     assert answer.confidence.score == pytest.approx(0.905, abs=0.001)
-    assert [timing.stage for timing in answer.timings] == [
-        "admit",
-        "gather",
-        "compose",
-        "fit",
-        "infer",
-        "judge",
-    ]
+    assert [timing.stage for timing in answer.timings] == STAGES
     # 200×400 cropped by 40 rows and prepared as 100×180: the box doubles and moves down by the crop.
     box = answer.evidence[0].box
     assert (box.left, box.top, box.right, box.bottom) == (20, 80, 120, 120)

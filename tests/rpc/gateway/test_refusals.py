@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.rpc.gateway.conftest import House
-from tests.rpc.gateway.test_chat_road import ask, refused
 
 from kefu.chat.v1 import question_pb2
 from kefu_common.errors import Reason
+from tests.rpc.gateway.conftest import House
+from tests.rpc.gateway.test_chat_road import ask, refused
 
 LIMIT = 20 * 1024 * 1024
 

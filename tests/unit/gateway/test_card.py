@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.model import card
 
 from kefu_gateway.domain.answer import Box, Crop, PictureReport, Size
 from kefu_gateway.domain.card import CardError, ModelCard
+from tests.fakes.model import card
 
 
 def test_visual_tokens_by_patches() -> None:

@@ -74,6 +74,18 @@ class PrometheusTelemetry:
         self._queued = Gauge(
             "kefu_admission_queue_depth", "Turns that wait to be admitted.", registry=registry
         )
+        self._answer_cache = Counter(
+            "kefu_answer_cache_total",
+            "Questions at temperature 0: asked (miss), answered from the cache (hit), or joined to a running one.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._parts = Histogram(
+            "kefu_turn_parts",
+            "Requests that one turn joined.",
+            buckets=(1, 2, 3, 4, 5, 10, 20),
+            registry=registry,
+        )
         self._up = Gauge(
             "kefu_dependency_up",
             "Whether a dependency answered the last check.",
@@ -100,6 +112,12 @@ class PrometheusTelemetry:
     def admission(self, running: int, queued: int) -> None:
         self._running.set(running)
         self._queued.set(queued)
+
+    def answer_cache(self, outcome: str) -> None:
+        self._answer_cache.labels(outcome).inc()
+
+    def turn(self, requests: int) -> None:
+        self._parts.observe(requests)
 
     def dependency(self, name: str, up: bool) -> None:
         self._up.labels(name).set(1 if up else 0)

@@ -37,6 +37,12 @@ class Admission:
         self._tokens = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns when nothing runs and nothing waits."""
+        await self._idle.wait()
 
     def drain(self) -> None:
         """From now on nothing new is admitted; what waits is sent away, what runs may finish."""
@@ -120,6 +126,10 @@ class Admission:
         self._tell()
 
     def _tell(self) -> None:
+        if self._running or self._waiting:
+            self._idle.clear()
+        else:
+            self._idle.set()
         self._changed(self._running, len(self._waiting))
 
 

@@ -99,11 +99,15 @@ class PictureReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A row of text that supports the answer; `box` in pixels of the original picture."""
+    """A row of text that supports the answer; `box` in pixels of the original picture.
+
+    `picture` counts from 0 within its turn; `rounds_back`: 0 this turn, 1 the round before.
+    """
 
     picture: int
     text: str
     box: Box
+    rounds_back: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

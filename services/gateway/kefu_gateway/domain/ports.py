@@ -49,6 +49,7 @@ class Inference:
     input_ids: Sequence[int]
     pictures: Sequence[bytes]
     sampling: Sampling
+    tenant: str = ""
     debug: bool = False
 
 
@@ -57,7 +58,7 @@ class TokenChunk:
     """What one response of the model host brings. `finish_reason` is empty until the last one.
 
     `logprobs`: natural logarithms, one a token id. `details` and `usage` (prompt text, visual, completion tokens) come
-    with the last chunk.
+    with the last chunk. `cached`: an earlier equal question's answer.
     """
 
     token_ids: Sequence[int] = ()
@@ -66,6 +67,7 @@ class TokenChunk:
     finish_reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     usage: tuple[int, int, int] = (0, 0, 0)
+    cached: bool = False
 
 
 class ModelHost(Protocol):
@@ -98,6 +100,10 @@ class Telemetry(Protocol):
     """Where the road's figures go. Seconds and counts; never an id."""
 
     def stage(self, name: str, seconds: float) -> None: ...
+
+    def turn(self, requests: int) -> None:
+        """A turn was answered that joined so many requests."""
+        ...
 
     def first_token(self, model: str, seconds: float) -> None: ...
 

@@ -51,9 +51,11 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicturePart:
-    """One picture as sent. Exactly one of `data`, `upload_id` and `url` is set; `data` may be empty bytes (refused)."""
+    """One picture as sent. One of `data`, `upload_id` and `url` is set (`data` may be empty bytes, which is refused),
+    or `sha256` alone: then its bytes are in the picture store."""
 
     data: bytes | None = None
+    sha256: str = ""
     upload_id: str | None = None
     url: str | None = None
     media_type: str = ""
@@ -78,7 +80,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One request of a caller. Empty strings: not given. `tenant`: whose it is ("" where nobody is told apart)."""
+    """One request of a caller. Empty strings: not given. `tenant`: whose it is ("" where nobody is told apart).
+
+    `chosen_id`: the caller chose the `request_id`, and may send it again. `leave_when_closed`: a caller that goes away
+    takes its question back.
+    """
 
     request_id: str
     parts: Sequence[Part]
@@ -91,6 +97,8 @@ class Question:
     context: Mapping[str, Any] = field(default_factory=dict)
     debug: bool = False
     language: str = ""
+    chosen_id: bool = False
+    leave_when_closed: bool = True
 
     @property
     def pictures(self) -> list[tuple[int, PicturePart]]:

@@ -1,6 +1,9 @@
 """The road of one message: its stages in order, each timed under its name. Read this file first.
 
-async for event in road.travel(question, seconds=30.0): ...
+    async for event in road.travel(question, seconds=30.0): ...
+
+The first half belongs to a request: admit, gather, join. The second half belongs to a turn, which may join several
+requests of a session: recall, compose, fit, infer, judge, remember.
 """
 
 from __future__ import annotations
@@ -12,19 +15,14 @@ from dataclasses import replace
 from typing import Protocol
 
 from kefu_common.errors import KefuError, Reason
-from kefu_gateway.domain.admission import Admission
-from kefu_gateway.domain.answer import Answered, Event
+from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.deadline import Deadline
-from kefu_gateway.domain.ports import ModelHost, PicturePreparer, PromptEncoder, Telemetry
+from kefu_gateway.domain.ports import Telemetry
 from kefu_gateway.domain.question import Limits, Question, language_of
-from kefu_gateway.domain.stages.admit import Admit
-from kefu_gateway.domain.stages.compose import Compose
-from kefu_gateway.domain.stages.fit import Fit
-from kefu_gateway.domain.stages.gather import Gather
-from kefu_gateway.domain.stages.infer import Infer
-from kefu_gateway.domain.stages.judge import Judge
+from kefu_gateway.domain.session import SessionKey
 from kefu_gateway.domain.turn import Turn
+from kefu_gateway.domain.turnstile import Turnstile
 
 
 class Stage(Protocol):
@@ -35,8 +33,47 @@ class Stage(Protocol):
     def run(self, turn: Turn) -> AsyncGenerator[Event, None]: ...
 
 
+class Half:
+    """A few stages in order. A stage inside another one (join runs the turn's) is not counted twice."""
+
+    def __init__(self, stages: Sequence[Stage], telemetry: Telemetry) -> None:
+        self.stages = stages
+        self._telemetry = telemetry
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        for stage in self.stages:
+            async with aclosing(self._timed(stage, turn)) as events:
+                async for event in events:
+                    yield event
+
+    async def _timed(self, stage: Stage, turn: Turn) -> AsyncGenerator[Event, None]:
+        start = time.perf_counter()
+        inside = sum(turn.timings.values())
+        try:
+            async with aclosing(stage.run(turn)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            milliseconds = (time.perf_counter() - start) * 1000
+            milliseconds -= sum(turn.timings.values()) - inside
+            turn.timings[stage.name] = max(0.0, milliseconds)
+            self._telemetry.stage(stage.name, max(0.0, milliseconds) / 1000)
+
+
+class TurnHalf(Half):
+    """recall … remember: ends with the answer."""
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        async with aclosing(super().run(turn)) as events:
+            async for event in events:
+                yield event
+        assert turn.answer is not None
+        self._telemetry.turn(turn.answer.joined_requests)
+        yield Answered(replace(turn.answer, timings=dict(turn.timings)))
+
+
 class Road:
-    """Takes questions from the door to the answer."""
+    """Takes questions from the door to the answer. `requests`: admit, gather, join."""
 
     def __init__(
         self,
@@ -44,24 +81,15 @@ class Road:
         cards: Mapping[str, ModelCard],
         default_model: str,
         limits: Limits,
-        admission: Admission,
-        preparer: PicturePreparer,
-        encoders: Mapping[str, PromptEncoder],
-        host: ModelHost,
+        requests: Half,
         telemetry: Telemetry,
     ) -> None:
         self._cards = cards
         self._default_model = default_model
         self._limits = limits
+        self._requests = requests
         self._telemetry = telemetry
-        self.stages: Sequence[Stage] = (
-            Admit(admission, limits),
-            Gather(preparer),
-            Compose(),
-            Fit(encoders),
-            Infer(host, telemetry),
-            Judge(),
-        )
+        self._turnstile = Turnstile()
 
     async def travel(
         self, question: Question, *, seconds: float | None
@@ -71,7 +99,12 @@ class Road:
         The last event is Answered. Closing the iterator cancels everything upstream. Raises KefuError.
         """
         limit = self._limits.turn_seconds
+        first: float | None = None
         async with AsyncExitStack() as resources:
+            ticket = None
+            if question.session_id:
+                key = SessionKey(question.tenant, question.session_id)
+                ticket = resources.enter_context(self._turnstile.ticket(key))
             turn = Turn(
                 question=question,
                 card=self._card(question.model),
@@ -79,25 +112,19 @@ class Road:
                 language=language_of(question.text, question.language),
                 resources=resources,
                 started=time.perf_counter(),
+                arrived_at=time.time(),
+                ticket=ticket,
             )
-            for stage in self.stages:
-                async with aclosing(self._timed(stage, turn)) as events:
-                    async for event in events:
+            async with aclosing(self._requests.run(turn)) as events:
+                async for event in events:
+                    if isinstance(event, Delta) and first is None:
+                        first = time.perf_counter()
+                        self._telemetry.first_token(turn.card.name, first - turn.started)
+                    if not isinstance(event, Answered):
                         yield event
             assert turn.answer is not None
-            self._tell(turn)
-            yield Answered(replace(turn.answer, timings=turn.timings))
-
-    async def _timed(self, stage: Stage, turn: Turn) -> AsyncGenerator[Event, None]:
-        start = time.perf_counter()
-        try:
-            async with aclosing(stage.run(turn)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            seconds = time.perf_counter() - start
-            turn.timings[stage.name] = seconds * 1000
-            self._telemetry.stage(stage.name, seconds)
+            self._tell(turn, turn.answer, first)
+            yield Answered(replace(turn.answer, timings=_in_order(turn, turn.answer)))
 
     def _card(self, name: str) -> ModelCard:
         try:
@@ -111,12 +138,30 @@ class Road:
                 hosted=",".join(self._cards),
             ) from None
 
-    def _tell(self, turn: Turn) -> None:
+    def _tell(self, turn: Turn, answer: Answer, first: float | None) -> None:
         now = time.perf_counter()
-        text, visual, completion = turn.usage
+        usage = answer.usage
         self._telemetry.answered(
             turn.card.name,
             now - turn.started,
-            0.0 if turn.first_token_at is None else now - turn.first_token_at,
-            {"text": text, "visual": visual, "completion": completion},
+            0.0 if first is None else now - first,
+            {
+                "text": usage.prompt_text_tokens,
+                "visual": usage.visual_tokens,
+                "completion": usage.completion_tokens,
+            },
         )
+
+
+def _in_order(turn: Turn, answer: Answer) -> dict[str, float]:
+    """The request's stages, then the turn's. Waiting for another request's turn is not this request's joining."""
+    timings = {**turn.timings}
+    for stage, milliseconds in answer.timings.items():
+        if stage not in timings:
+            timings[stage] = milliseconds
+            timings["join"] = max(0.0, timings["join"] - milliseconds)
+    order = ("admit", "gather", "join")
+    return {
+        **{stage: timings.pop(stage) for stage in order if stage in timings},
+        **timings,
+    }

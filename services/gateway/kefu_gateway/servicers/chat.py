@@ -14,6 +14,7 @@ from kefu_common.errors import KefuError, Reason
 from kefu_common.server import request_id_of
 from kefu_gateway.domain.answer import Answered, Event
 from kefu_gateway.domain.road import Road
+from kefu_gateway.servicers.converse import Converser
 from kefu_gateway.wire.answers import answer_to_proto, event_to_proto
 from kefu_gateway.wire.questions import question_from_proto
 
@@ -21,8 +22,9 @@ from kefu_gateway.wire.questions import question_from_proto
 class ChatServicer(pb_grpc.ChatServiceServicer):
     """The door through which services ask."""
 
-    def __init__(self, road: Road) -> None:
+    def __init__(self, road: Road, converser: Converser) -> None:
         self._road = road
+        self._converser = converser
 
     async def Chat(
         self, request: pb.ChatRequest, context: grpc.aio.ServicerContext
@@ -45,12 +47,9 @@ class ChatServicer(pb_grpc.ChatServiceServicer):
         request_iterator: AsyncIterator[pb.ConverseRequest],
         context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[pb.ConverseResponse]:
-        raise KefuError(
-            Reason.NOT_IMPLEMENTED,
-            "Converse is not there yet; use StreamChat",
-            method="Converse",
-        )
-        yield
+        async with aclosing(self._converser.converse(request_iterator, tenant="")) as responses:
+            async for response in responses:
+                yield response
 
     def _travel(
         self, question: question_pb2.Question, context: grpc.aio.ServicerContext

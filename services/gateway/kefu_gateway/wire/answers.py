@@ -144,7 +144,13 @@ def answer_from_proto(message: pb.Answer) -> Answer:
 
 def _evidence_from(rows: Iterable[pb.Evidence]) -> tuple[Evidence, ...]:
     return tuple(
-        Evidence(picture=row.picture, text=row.text, box=box_from_proto(row.box)) for row in rows
+        Evidence(
+            picture=row.picture,
+            text=row.text,
+            box=box_from_proto(row.box),
+            rounds_back=row.rounds_back,
+        )
+        for row in rows
     )
 
 
@@ -159,7 +165,12 @@ def _action_from(action: pb.SuggestedAction) -> SuggestedAction:
 
 
 def _evidence(row: Evidence) -> pb.Evidence:
-    return pb.Evidence(picture=row.picture, text=row.text, box=box_to_proto(row.box))
+    return pb.Evidence(
+        picture=row.picture,
+        text=row.text,
+        box=box_to_proto(row.box),
+        rounds_back=row.rounds_back,
+    )
 
 
 def _action(action: SuggestedAction) -> pb.SuggestedAction:

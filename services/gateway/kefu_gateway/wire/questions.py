@@ -40,6 +40,7 @@ def question_from_proto(question: pb.Question, *, request_id: str, tenant: str =
         context=json_format.MessageToDict(question.context),
         debug=question.debug,
         language=question.language,
+        chosen_id=bool(question.request_id),
     )
 
 

@@ -26,31 +26,31 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from kefu.media.v1 import picture_pb2 as kefu_dot_media_dot_v1_dot_picture__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kefu/chat/v1/answer.proto\x12\x0ckefu.chat.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1bkefu/media/v1/picture.proto\"\x81\x05\n\x06\x41nswer\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x31\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1a.kefu.chat.v1.FinishReason\x12,\n\nconfidence\x18\x05 \x01(\x0b\x32\x18.kefu.chat.v1.Confidence\x12(\n\x08\x65vidence\x18\x06 \x03(\x0b\x32\x16.kefu.chat.v1.Evidence\x12\'\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12-\n\tdecisions\x18\x08 \x03(\x0b\x32\x1a.kefu.chat.v1.RuleDecision\x12-\n\x06\x61\x63tion\x18\t \x01(\x0b\x32\x1d.kefu.chat.v1.SuggestedAction\x12%\n\x04risk\x18\n \x01(\x0e\x32\x17.kefu.chat.v1.RiskLevel\x12(\n\x08handover\x18\x0b \x01(\x0b\x32\x16.kefu.chat.v1.Handover\x12.\n\x08pictures\x18\x0c \x03(\x0b\x32\x1c.kefu.media.v1.PictureReport\x12\"\n\x05usage\x18\r \x01(\x0b\x32\x13.kefu.chat.v1.Usage\x12*\n\x07timings\x18\x0e \x03(\x0b\x32\x19.kefu.chat.v1.StageTiming\x12\r\n\x05model\x18\x0f \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x10 \x01(\x08\x12\x17\n\x0fjoined_requests\x18\x11 \x01(\r\x12&\n\x05\x64\x65\x62ug\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\"<\n\nConfidence\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x0f\n\x07weakest\x18\x02 \x01(\x02\x12\x0e\n\x06method\x18\x03 \x01(\t\"J\n\x08\x45vidence\x12\x0f\n\x07picture\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1f\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x12.kefu.media.v1.Box\"=\n\x0cRuleDecision\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"{\n\x0fSuggestedAction\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12(\n\x08\x65vidence\x18\x05 \x03(\x0b\x32\x16.kefu.chat.v1.Evidence\"(\n\x08Handover\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"\x85\x01\n\x05Usage\x12\x1a\n\x12prompt_text_tokens\x18\x01 \x01(\r\x12\x15\n\rvisual_tokens\x18\x02 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12\x16\n\x0ehistory_rounds\x18\x04 \x01(\r\x12\x16\n\x0e\x64ropped_rounds\x18\x05 \x01(\r\"2\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x14\n\x0cmilliseconds\x18\x02 \x01(\x01*|\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03*g\n\tRiskLevel\x12\x1a\n\x16RISK_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eRISK_LEVEL_LOW\x10\x01\x12\x15\n\x11RISK_LEVEL_MEDIUM\x10\x02\x12\x13\n\x0fRISK_LEVEL_HIGH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kefu/chat/v1/answer.proto\x12\x0ckefu.chat.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1bkefu/media/v1/picture.proto\"\x81\x05\n\x06\x41nswer\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x31\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1a.kefu.chat.v1.FinishReason\x12,\n\nconfidence\x18\x05 \x01(\x0b\x32\x18.kefu.chat.v1.Confidence\x12(\n\x08\x65vidence\x18\x06 \x03(\x0b\x32\x16.kefu.chat.v1.Evidence\x12\'\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12-\n\tdecisions\x18\x08 \x03(\x0b\x32\x1a.kefu.chat.v1.RuleDecision\x12-\n\x06\x61\x63tion\x18\t \x01(\x0b\x32\x1d.kefu.chat.v1.SuggestedAction\x12%\n\x04risk\x18\n \x01(\x0e\x32\x17.kefu.chat.v1.RiskLevel\x12(\n\x08handover\x18\x0b \x01(\x0b\x32\x16.kefu.chat.v1.Handover\x12.\n\x08pictures\x18\x0c \x03(\x0b\x32\x1c.kefu.media.v1.PictureReport\x12\"\n\x05usage\x18\r \x01(\x0b\x32\x13.kefu.chat.v1.Usage\x12*\n\x07timings\x18\x0e \x03(\x0b\x32\x19.kefu.chat.v1.StageTiming\x12\r\n\x05model\x18\x0f \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x10 \x01(\x08\x12\x17\n\x0fjoined_requests\x18\x11 \x01(\r\x12&\n\x05\x64\x65\x62ug\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\"<\n\nConfidence\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x0f\n\x07weakest\x18\x02 \x01(\x02\x12\x0e\n\x06method\x18\x03 \x01(\t\"_\n\x08\x45vidence\x12\x0f\n\x07picture\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1f\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x12.kefu.media.v1.Box\x12\x13\n\x0brounds_back\x18\x04 \x01(\r\"=\n\x0cRuleDecision\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"{\n\x0fSuggestedAction\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12(\n\x08\x65vidence\x18\x05 \x03(\x0b\x32\x16.kefu.chat.v1.Evidence\"(\n\x08Handover\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"\x85\x01\n\x05Usage\x12\x1a\n\x12prompt_text_tokens\x18\x01 \x01(\r\x12\x15\n\rvisual_tokens\x18\x02 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12\x16\n\x0ehistory_rounds\x18\x04 \x01(\r\x12\x16\n\x0e\x64ropped_rounds\x18\x05 \x01(\r\"2\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x14\n\x0cmilliseconds\x18\x02 \x01(\x01*|\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03*g\n\tRiskLevel\x12\x1a\n\x16RISK_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eRISK_LEVEL_LOW\x10\x01\x12\x15\n\x11RISK_LEVEL_MEDIUM\x10\x02\x12\x13\n\x0fRISK_LEVEL_HIGH\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kefu.chat.v1.answer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=1302
-  _globals['_FINISHREASON']._serialized_end=1426
-  _globals['_RISKLEVEL']._serialized_start=1428
-  _globals['_RISKLEVEL']._serialized_end=1531
+  _globals['_FINISHREASON']._serialized_start=1323
+  _globals['_FINISHREASON']._serialized_end=1447
+  _globals['_RISKLEVEL']._serialized_start=1449
+  _globals['_RISKLEVEL']._serialized_end=1552
   _globals['_ANSWER']._serialized_start=103
   _globals['_ANSWER']._serialized_end=744
   _globals['_CONFIDENCE']._serialized_start=746
   _globals['_CONFIDENCE']._serialized_end=806
   _globals['_EVIDENCE']._serialized_start=808
-  _globals['_EVIDENCE']._serialized_end=882
-  _globals['_RULEDECISION']._serialized_start=884
-  _globals['_RULEDECISION']._serialized_end=945
-  _globals['_SUGGESTEDACTION']._serialized_start=947
-  _globals['_SUGGESTEDACTION']._serialized_end=1070
-  _globals['_HANDOVER']._serialized_start=1072
-  _globals['_HANDOVER']._serialized_end=1112
-  _globals['_USAGE']._serialized_start=1115
-  _globals['_USAGE']._serialized_end=1248
-  _globals['_STAGETIMING']._serialized_start=1250
-  _globals['_STAGETIMING']._serialized_end=1300
+  _globals['_EVIDENCE']._serialized_end=903
+  _globals['_RULEDECISION']._serialized_start=905
+  _globals['_RULEDECISION']._serialized_end=966
+  _globals['_SUGGESTEDACTION']._serialized_start=968
+  _globals['_SUGGESTEDACTION']._serialized_end=1091
+  _globals['_HANDOVER']._serialized_start=1093
+  _globals['_HANDOVER']._serialized_end=1133
+  _globals['_USAGE']._serialized_start=1136
+  _globals['_USAGE']._serialized_end=1269
+  _globals['_STAGETIMING']._serialized_start=1271
+  _globals['_STAGETIMING']._serialized_end=1321
 # @@protoc_insertion_point(module_scope)

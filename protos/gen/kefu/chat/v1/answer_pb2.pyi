@@ -82,14 +82,16 @@ class Confidence(_message.Message):
     def __init__(self, score: _Optional[float] = ..., weakest: _Optional[float] = ..., method: _Optional[str] = ...) -> None: ...
 
 class Evidence(_message.Message):
-    __slots__ = ("picture", "text", "box")
+    __slots__ = ("picture", "text", "box", "rounds_back")
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_BACK_FIELD_NUMBER: _ClassVar[int]
     picture: int
     text: str
     box: _picture_pb2.Box
-    def __init__(self, picture: _Optional[int] = ..., text: _Optional[str] = ..., box: _Optional[_Union[_picture_pb2.Box, _Mapping]] = ...) -> None: ...
+    rounds_back: int
+    def __init__(self, picture: _Optional[int] = ..., text: _Optional[str] = ..., box: _Optional[_Union[_picture_pb2.Box, _Mapping]] = ..., rounds_back: _Optional[int] = ...) -> None: ...
 
 class RuleDecision(_message.Message):
     __slots__ = ("rule", "outcome", "reason")

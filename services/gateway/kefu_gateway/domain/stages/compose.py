@@ -1,4 +1,4 @@
-"""compose: system prompt, facts, history and question as the messages of a chat."""
+"""compose: system prompt, facts and question as the messages of a chat; the rounds between them come from recall."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Compose:
     name = "compose"
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        turn.messages = [Message("system", _text(self._system(turn))), self._question(turn)]
+        turn.system = Message("system", [{"type": "text", "text": self._system(turn)}])
+        turn.asked = self._question(turn)
         return
         yield
 
@@ -41,7 +42,3 @@ class Compose:
         if not turn.question.text.strip():
             content.append({"type": "text", "text": PICTURE_ALONE[turn.language]})
         return Message("user", content)
-
-
-def _text(text: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": text}]

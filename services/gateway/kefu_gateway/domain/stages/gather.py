@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Event, PictureReady
-from kefu_gateway.domain.ports import PicturePreparer, PreparedPicture
+from kefu_gateway.domain.pictures import PictureShelf
+from kefu_gateway.domain.ports import PreparedPicture
 from kefu_gateway.domain.question import PicturePart, part_field
 from kefu_gateway.domain.turn import Turn
+from kefu_gateway.domain.uploads import UploadStore, check_upload_id
 
 # Preparing takes tens of milliseconds; a third of the deadline is plenty and leaves the rest to the model.
 SHARE = 0.34
@@ -20,8 +22,9 @@ FLOOR_SECONDS = 5.0
 class Gather:
     name = "gather"
 
-    def __init__(self, preparer: PicturePreparer) -> None:
-        self._preparer = preparer
+    def __init__(self, shelf: PictureShelf, uploads: UploadStore) -> None:
+        self._shelf = shelf
+        self._uploads = uploads
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         pictures = turn.question.pictures
@@ -34,32 +37,48 @@ class Gather:
         ]
         try:
             for task in asyncio.as_completed(tasks):
-                yield PictureReady((await task).report)
+                yield PictureReady((await task)[1].report)
         finally:
             # One refused picture refuses the turn: the others' work is of no use any more.
             for pending in tasks:
                 pending.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        turn.pictures = [task.result() for task in tasks]
+        turn.originals = [task.result()[0] for task in tasks]
+        turn.pictures = [task.result()[1] for task in tasks]
 
     async def _prepare(
         self, turn: Turn, number: int, index: int, part: PicturePart, timeout: float
-    ) -> PreparedPicture:
+    ) -> tuple[bytes, PreparedPicture]:
+        tenant = turn.question.tenant
         try:
-            prepared = await self._preparer.prepare(
-                part, self._bytes(part), turn.card, language=turn.language, timeout=timeout
+            data = await self._bytes(tenant, part)
+            prepared = await self._shelf.prepare(
+                tenant, part, data, turn.card, language=turn.language, timeout=timeout
             )
         except KefuError as error:
             raise error.at(part_field(index, error.field)) if error.field else error from None
-        return replace(prepared, report=replace(prepared.report, index=number))
+        return data, replace(prepared, report=replace(prepared.report, index=number))
 
-    def _bytes(self, part: PicturePart) -> bytes:
+    async def _bytes(self, tenant: str, part: PicturePart) -> bytes:
         if part.data is not None:
             return part.data
-        source = "url" if part.url is not None else "upload_id"
+        if part.upload_id is not None:
+            return await self._uploaded(tenant, part.upload_id)
         raise KefuError(
             Reason.PICTURE_SOURCE_DISABLED,
-            f"pictures by {source} are switched off on this server; send the bytes as `data`",
-            field=source,
-            source=source,
+            "pictures by URL are switched off on this server; send the bytes as `data`, or upload them",
+            field="url",
+            source="url",
         )
+
+    async def _uploaded(self, tenant: str, upload_id: str) -> bytes:
+        check_upload_id(upload_id, "upload_id")
+        found = await self._uploads.read(tenant, upload_id)
+        if found is None:
+            raise KefuError(
+                Reason.UPLOAD_NOT_FOUND,
+                "there is no complete upload of this id, or its time is over",
+                field="upload_id",
+                upload_id=upload_id,
+            )
+        return found.data

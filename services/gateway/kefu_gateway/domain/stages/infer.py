@@ -7,16 +7,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kefu_gateway.domain.answer import Delta, Event
-from kefu_gateway.domain.ports import Inference, ModelHost, Telemetry
+from kefu_gateway.domain.ports import Inference, ModelHost
 from kefu_gateway.domain.turn import Turn
 
 
 class Infer:
     name = "infer"
 
-    def __init__(self, host: ModelHost, telemetry: Telemetry) -> None:
+    def __init__(self, host: ModelHost) -> None:
         self._host = host
-        self._telemetry = telemetry
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         assert turn.sampling is not None
@@ -25,6 +24,7 @@ class Infer:
             input_ids=turn.input_ids,
             pictures=[picture.data for picture in turn.prompt_pictures],
             sampling=turn.sampling,
+            tenant=turn.question.tenant,
             debug=turn.question.debug,
         )
         timeout = turn.deadline.check(self.name)
@@ -33,8 +33,8 @@ class Infer:
             async for chunk in chunks:
                 if chunk.token_ids and turn.first_token_at is None:
                     turn.first_token_at = time.perf_counter()
-                    self._telemetry.first_token(turn.card.name, turn.first_token_at - turn.started)
                 turn.text += chunk.text
+                turn.cached = chunk.cached
                 turn.logprobs.extend(chunk.logprobs)
                 if chunk.finish_reason:
                     turn.finish_reason = chunk.finish_reason

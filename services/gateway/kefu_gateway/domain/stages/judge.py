@@ -42,7 +42,11 @@ class Judge:
                 prompt_text_tokens=text_tokens,
                 visual_tokens=visual_tokens,
                 completion_tokens=completion_tokens,
+                history_rounds=len(turn.rounds),
+                dropped_rounds=turn.dropped_rounds,
             ),
+            cached=turn.cached,
+            joined_requests=1 if turn.claim is None else len(turn.claim.request_ids),
             debug=turn.details.get("debug", {}) if question.debug else {},
         )
         return
@@ -62,11 +66,26 @@ def confidence_of(logprobs: Sequence[float]) -> Confidence:
 
 def evidence_of(turn: Turn) -> list[Evidence]:
     """The rows that the engine names, their boxes moved from the prepared to the original picture."""
+    # The prompt shows the rounds' pictures first, then the turn's own.
+    places = [
+        (len(turn.rounds) - number, index)
+        for number, one in enumerate(turn.rounds)
+        for index in range(len(one.pictures))
+    ]
+    places += [(0, index) for index in range(len(turn.pictures))]
     found = []
     for row in turn.details.get("evidence", ()):
+        rounds_back, index = places[row["picture"]]
         report = turn.prompt_pictures[row["picture"]].report
         box = Box(*(round(value) for value in row["box"]))
-        found.append(Evidence(picture=report.index, text=row["text"], box=report.to_original(box)))
+        found.append(
+            Evidence(
+                picture=index,
+                rounds_back=rounds_back,
+                text=row["text"],
+                box=report.to_original(box),
+            )
+        )
     return found
 
 

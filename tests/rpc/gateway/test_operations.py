@@ -1,0 +1,151 @@
+"""What operators see: health that names what is missing, metrics, models, reflection, drain, log lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import urllib.request
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from kefu.chat.v1 import chat_service_pb2, model_service_pb2
+from kefu_common.errors import Reason
+from kefu_common.status import from_call_error
+from tests.fakes.triton import Script
+from tests.rpc.gateway.conftest import House
+from tests.rpc.gateway.test_chat_road import ask, refused, whole
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def health_changes(house: House, service: str) -> AsyncIterator[int]:
+    stub = health_pb2_grpc.HealthStub(house.channel)
+    request = health_pb2.HealthCheckRequest(service=service)
+    async for response in stub.Watch(request, timeout=20):
+        yield response.status
+
+
+async def until(house: House, service: str, status: int) -> None:
+    async for seen in health_changes(house, service):
+        if seen == status:
+            return
+
+
+async def test_health_names_what_is_missing_and_finds_it_again(house: House) -> None:
+    for service in ("", "kefu.chat.v1.ChatService", "kefu.dependency.store"):
+        await until(house, service, SERVING)
+    await house.sidecar.stop()
+    await until(house, "kefu.dependency.preprocess", NOT_SERVING)
+    await until(house, "", NOT_SERVING)
+    await until(house, "kefu.dependency.model.tiny", SERVING)
+    await house.sidecar.start()
+    await until(house, "", SERVING)
+
+
+async def test_model_state_follows_the_model(house: House) -> None:
+    await until(house, "kefu.dependency.model.tiny", SERVING)
+    listed = await house.models.ListModels(model_service_pb2.ListModelsRequest())
+    assert [(model.name, model.is_default) for model in listed.models] == [("tiny", True)]
+    assert listed.models[0].state == model_service_pb2.MODEL_STATE_READY
+    assert listed.limits.picture_bytes == 20 * 1024 * 1024
+    await house.triton.stop()
+    await until(house, "kefu.dependency.model.tiny", NOT_SERVING)
+    model = (await house.models.GetModel(model_service_pb2.GetModelRequest())).model
+    assert model.state == model_service_pb2.MODEL_STATE_UNAVAILABLE
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await house.models.GetModel(model_service_pb2.GetModelRequest(name="none"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("house", [{"metrics_address": "127.0.0.1:0"}], indirect=True)
+async def test_metrics_after_a_turn_and_a_refusal(house: House) -> None:
+    house.triton.script = Script(["a", "b", "c"])
+    await whole(house, ask("hi", b"AAA"))
+    await refused(house, ask())
+
+    def scrape() -> str:
+        address = f"http://127.0.0.1:{house.gateway.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return response.read().decode()
+
+    text = await asyncio.to_thread(scrape)
+    for line in (
+        'kefu_stage_duration_seconds_count{stage="infer"} 1.0',
+        'kefu_stage_duration_seconds_count{stage="gather"} 1.0',
+        'gen_ai_server_request_duration_seconds_count{gen_ai_request_model="tiny"} 1.0',
+        'gen_ai_server_time_to_first_token_seconds_count{gen_ai_request_model="tiny"} 1.0',
+        'gen_ai_server_time_per_output_token_seconds_count{gen_ai_request_model="tiny"} 1.0',
+        'gen_ai_client_token_usage_sum{gen_ai_request_model="tiny",gen_ai_token_type="completion"} 3.0',
+        'kefu_requests_rejected_total{reason="TURN_EMPTY"} 1.0',
+        'kefu_calls_total{code="OK",method="/kefu.chat.v1.ChatService/Chat"} 1.0',
+        "kefu_turn_parts_sum 1.0",
+        "kefu_turns_running 0.0",
+        "kefu_admission_queue_depth 0.0",
+    ):
+        assert line in text
+
+
+async def test_reflection_gives_the_whole_api(house: House) -> None:
+    """What grpcurl does: it knows nothing of our protos and asks the server for them."""
+
+    def reflected() -> set[str]:
+        with grpc.insecure_channel(house.gateway.address) as channel:
+            database = ProtoReflectionDescriptorDatabase(channel)
+            pool = DescriptorPool(database)
+            chat = pool.FindServiceByName("kefu.chat.v1.ChatService")
+            assert "MediaService" in {name.rpartition(".")[2] for name in database.get_services()}
+            return {method.name for method in chat.methods}
+
+    assert await asyncio.to_thread(reflected) == {"Chat", "StreamChat", "Converse"}
+
+
+async def test_drain_lets_the_running_answer_finish_and_refuses_new_ones(house: House) -> None:
+    house.triton.script = Script(["a", "b"], pause_after=1)
+    running = asyncio.create_task(house.gateway.run())
+    stream = house.chat.StreamChat(chat_service_pb2.StreamChatRequest(question=ask("hi")))
+    await stream.read()
+    second = house.chat.StreamChat(chat_service_pb2.StreamChatRequest(question=ask("hi")))
+    await second.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await until(house, "", NOT_SERVING)
+    refusal = await first_refusal(house)
+    known = from_call_error(refusal)
+    assert known is not None
+    assert known.reason is Reason.DRAINING
+    house.triton.go_on.set()
+    for call in (stream, second):
+        assert (await call.read()).delta.text == "b"
+        assert (await call.read()).answer.text == "ab"
+    await running
+
+
+async def first_refusal(house: House) -> grpc.aio.AioRpcError:
+    """Asks until the settling time, here 0 s, is over."""
+    request = chat_service_pb2.ChatRequest(question=ask("new"))
+    while True:
+        try:
+            await house.chat.Chat(request, timeout=0.2)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                return error
+
+
+async def test_log_line_has_the_request_id_and_no_word_of_the_customer(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    question = ask("my phone is 13800138000")
+    await house.chat.Chat(
+        chat_service_pb2.ChatRequest(question=question), metadata=[("x-request-id", "trace-7")]
+    )
+    logged = "".join(capfd.readouterr())
+    assert "trace-7" in logged
+    assert "13800138000" not in logged
