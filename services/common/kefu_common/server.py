@@ -160,6 +160,8 @@ class _Watch:
         known.metadata.setdefault("request_id", self._id)
         # grpc-stubs do not know this method of grpc.aio's context.
         context: Any = self._context
+        if context.done():
+            return  # the caller has gone meanwhile: there is nobody to tell
         await context.abort_with_status(rpc_status.to_status(to_status(known)))
 
     def _tell(self, code: grpc.StatusCode, reason: Reason | None) -> None:

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from kefu.chat.v1 import chat_service_pb2 as pb
+from kefu.chat.v1 import question_pb2
 from kefu_common.errors import Reason
 from kefu_common.status import from_call_error
 from tests.fakes.triton import Script
@@ -146,3 +147,16 @@ async def test_stream_must_begin_with_its_session(house: House, first: pb.Conver
     assert error is not None
     assert error.reason is Reason.FIELD_INVALID
     assert error.field in {"start", "start.session_id"}
+
+
+async def test_settings_of_the_last_part_hold_for_the_turn(house: House) -> None:
+    window = Window(house)
+    generation = question_pb2.Generation(max_tokens=7, stop=["。"])
+    await window.send(
+        start(),
+        say("r1", "one", more_to_come=True),
+        say("r2", "two", generation=generation),
+    )
+    assert await window.answer("r2") == "ok"
+    sampling = house.triton.seen[-1].sampling
+    assert (sampling["max_tokens"], sampling["stop"]) == (7, ["。"])

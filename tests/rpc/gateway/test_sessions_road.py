@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 
-from kefu.chat.v1 import answer_pb2, chat_service_pb2, question_pb2
+from kefu.chat.v1 import answer_pb2, chat_service_pb2
 from kefu_common.errors import KefuError, Reason
 from tests.fakes.model import byte_tokenizer
 from tests.fakes.triton import Script
@@ -154,21 +154,6 @@ async def test_deadline_while_a_turn_is_held_open(house: House) -> None:
         await house.chat.Chat(chat_service_pb2.ChatRequest(question=question), timeout=0.3)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert not house.triton.seen
-
-
-async def test_settings_of_the_last_part_hold_for_the_turn(house: House) -> None:
-    first = ask("one", session_id="s", more_to_come=True, request_id="a")
-    task = asyncio.create_task(whole(house, first))
-    second = ask(
-        "two",
-        session_id="s",
-        request_id="b",
-        generation=question_pb2.Generation(max_tokens=7, stop=["。"]),
-    )
-    await asyncio.sleep(0)
-    await asyncio.gather(task, whole(house, second))
-    sampling = house.triton.seen[-1].sampling
-    assert (sampling["max_tokens"], sampling["stop"]) == (7, ["。"])
 
 
 async def test_question_never_overtakes_the_pictures_that_were_sent_before_it(house: House) -> None:
