@@ -1,0 +1,71 @@
+"""`python -m bench.pictures --data DIR`: everything that is claimed of the picture pipeline, measured.
+
+DIR holds screenshots/, receipts/ and pages/, or is the screenshots folder itself (then the other two are looked for
+beside it). OCR needs an environment with rapidocr: --ocr-python, default .kefu/envs/triton/bin/python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+
+WHAT = ("bars", "speed", "elements", "ocr", "memory", "fuzz")
+
+
+def main() -> int:
+    """Exit code 0; figures go to standard output."""
+    parser = argparse.ArgumentParser(prog="python -m bench.pictures", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the pictures")
+    parser.add_argument("--what", choices=(*WHAT, "all"), default="all")
+    parser.add_argument(
+        "--ocr-python", default=".kefu/envs/triton/bin/python", help="a Python that has rapidocr"
+    )
+    parser.add_argument("--receipts", type=int, default=12, help="receipts read by the OCR")
+    parser.add_argument(
+        "--drawn", type=int, default=600, help="drawn screens, and as many lookalikes"
+    )
+    parser.add_argument("--pictures", type=int, default=5000, help="pictures of the memory run")
+    parser.add_argument("--files", type=int, default=20_000, help="mutated files of the fuzz run")
+    chosen = parser.parse_args()
+    root = chosen.data if (chosen.data / "screenshots").is_dir() else chosen.data.parent
+    # One thread a process, as in the sidecar's workers.
+    cv2.setNumThreads(1)
+    for what in WHAT if chosen.what == "all" else (chosen.what,):
+        print(f"\n== {what}", flush=True)
+        _run(what, root, chosen)
+    return 0
+
+
+def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
+    # Imported where needed: the memory of one measurement must not be the other's.
+    if what == "bars":
+        from bench import pictures_bars
+
+        pictures_bars.run(root / "screenshots", drawn=chosen.drawn)
+    elif what == "speed":
+        from bench import pictures_speed
+
+        pictures_speed.run(root, chosen.ocr_python)
+    elif what == "elements":
+        from bench import pictures_speed
+
+        pictures_speed.run_elements(root)
+    elif what == "ocr":
+        from bench import pictures_ocr
+
+        pictures_ocr.run(root, chosen.ocr_python, sample=chosen.receipts)
+    elif what == "memory":
+        from bench import pictures_service
+
+        pictures_service.run_memory(root, chosen.pictures)
+    elif what == "fuzz":
+        from bench import pictures_service
+
+        pictures_service.run_fuzz(root, chosen.files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
