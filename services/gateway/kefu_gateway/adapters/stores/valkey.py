@@ -173,8 +173,9 @@ class ValkeySessions:
 
     async def withdraw(self, key: SessionKey, request_id: str) -> str:
         with _told():
-            holder: bytes = await self._run("withdraw", key, request_id)
-        return holder.decode()
+            holder, settled = await self._run("withdraw", key, request_id)
+            await self._look_sooner(key, settled)
+        return str(holder.decode())
 
     async def commit(
         self,
@@ -214,8 +215,10 @@ class ValkeySessions:
     ) -> None:
         document = b"F" + outcome_to_json(failure)
         with _told():
-            if not await self._run("fail", key, fence, document, *request_ids):
+            settled = await self._run("fail", key, fence, document, *request_ids)
+            if settled is None:
                 raise LeaseLost
+            await self._look_sooner(key, settled)
 
     async def outcome(self, key: SessionKey, request_id: str) -> Answer | Failure | None:
         with _told():
@@ -354,6 +357,13 @@ class ValkeySessions:
         if isinstance(result, Exception):
             raise result
         return result
+
+    async def _look_sooner(self, key: SessionKey, settled: bytes) -> None:
+        """A session whose last request ended badly may be over before it was to be looked at."""
+        if settled:
+            await self._client.zadd(
+                INDEX, {member_of(key): int(settled) / 1_000_000}, xx=True, lt=True
+            )
 
     def _now(self) -> float:
         return time.time() if self._clock is None else self._clock()

@@ -1,5 +1,5 @@
--- ARGV: 2 fence, 3 "F<failure>", 4… request ids. Gives 1, or 0 where the lease is lost.
-if not holds(ARGV[2]) then return 0 end
+-- ARGV: 2 fence, 3 "F<failure>", 4… request ids. Gives as settle(), or false where the lease is lost.
+if not holds(ARGV[2]) then return false end
 for place = 4, #ARGV do
   local id = ARGV[place]
   if redis.call('ZREM', INBOX, id) == 1 then
@@ -7,5 +7,4 @@ for place = 4, #ARGV do
     redis.call('HSET', REQUESTS, 'o:' .. id, ARGV[3])
   end
 end
-settle()
-return 1
+return settle()

@@ -41,10 +41,13 @@ end
 
 local function live_at_least(alive) live(math.max(alive, meta('alive'))) end
 
--- Where nothing waits any more, the session lives as long as its last turn lets it.
+-- Where nothing waits any more, the session lives as long as its last turn lets it. Gives until when, or '' where that
+-- stays as it was.
 local function settle()
   local expires = meta('expires')
-  if expires > now and redis.call('ZCARD', INBOX) == 0 then live(expires) end
+  if expires <= now or redis.call('ZCARD', INBOX) > 0 then return '' end
+  live(expires)
+  return whole(expires)
 end
 
 -- The lease is free, or has run out, or is the holder's own: then its running fence is given again.
