@@ -75,6 +75,11 @@ CASES = {
         Reason.SETTING_INVALID,
         "question.generation.top_p",
     ),
+    "seed": (
+        ask("?", generation=question_pb2.Generation(seed=2**63)),
+        Reason.SETTING_INVALID,
+        "question.generation.seed",
+    ),
     "empty stop": (
         ask("?", generation=question_pb2.Generation(stop=[""])),
         Reason.SETTING_INVALID,

@@ -34,12 +34,12 @@ _EOF: Any = vars(grpc.aio)["EOF"]
 
 # The vlm backend begins its own errors with a word in brackets; the sentence behind it is for our log only.
 _BACKEND_ERROR = re.compile(r"KEFU\[([a-z_]+)\]")
+# Those that are not here speak of a tensor that we built: our fault, INTERNAL.
 _BACKEND_REASONS: Mapping[str, Reason] = {
     "prompt_too_long": Reason.PROMPT_TOO_LONG,
-    "schema_invalid": Reason.SCHEMA_INVALID,
-    "overloaded": Reason.OVERLOADED,
-    "not_ready": Reason.MODEL_NOT_READY,
-    "engine_dead": Reason.MODEL_SERVER_UNAVAILABLE,
+    "bad_schema": Reason.SCHEMA_INVALID,
+    "shutting_down": Reason.MODEL_NOT_READY,
+    "engine_failed": Reason.MODEL_SERVER_UNAVAILABLE,
 }
 # Triton's own words where the model, not the request, is at fault. There is no code for these: they come as text.
 _MODEL_GONE = re.compile(
@@ -208,7 +208,6 @@ def _host_error(message: str, model: str) -> KefuError:
 _SENTENCES: Mapping[Reason, str] = {
     Reason.PROMPT_TOO_LONG: "the question is longer than the model's context",
     Reason.SCHEMA_INVALID: "the model host cannot enforce this JSON schema",
-    Reason.OVERLOADED: "the model host has as much work as it may hold",
     Reason.MODEL_NOT_READY: "the model is loading or being reloaded",
     Reason.MODEL_SERVER_UNAVAILABLE: "the model broke off",
 }

@@ -14,6 +14,9 @@ from kefu_common.errors import KefuError, Reason
 IDENTIFIER = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
 
+# A signed 64-bit number: what every engine takes.
+LARGEST_SEED = 2**63 - 1
+
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[A-Za-z]")
 
@@ -229,6 +232,8 @@ def _check_generation(generation: Generation, limits: Limits) -> None:
         raise refuse("max_tokens", f"must be between 1 and {limits.max_tokens}")
     if generation.top_p is not None and not 0 < generation.top_p <= 1:
         raise refuse("top_p", "must be above 0 and at most 1")
+    if generation.seed is not None and generation.seed > LARGEST_SEED:
+        raise refuse("seed", f"must be at most {LARGEST_SEED}")
     if len(generation.stop) > limits.stops:
         raise refuse("stop", f"may have at most {limits.stops} strings")
     if any(not 1 <= len(stop) <= limits.stop_characters for stop in generation.stop):
