@@ -86,14 +86,13 @@ def _cased(said: str) -> Iterable[str]:
 
 
 def _amounts(number: str) -> Iterable[str]:
-    forms = {number}
-    if re.fullmatch(r"\d+(\.\d+)?", number):
-        whole, _, rest = number.partition(".")
-        forms.add(f"{int(whole):,}" + (f".{rest}" if rest else ""))
-        for form in forms:
-            if len(rest) < 2 and canonical(form) == number:
-                forms.add(f"{form}0" if rest else f"{form}.00")
-    return forms
+    if not re.fullmatch(r"\d+(\.\d+)?", number):
+        return {number}
+    whole, _, rest = number.partition(".")
+    plain = {number, f"{int(whole):,}" + (f".{rest}" if rest else "")}
+    # 158.8 and 299 may be written as the prices that they are.
+    padded = {f"{form}0" if rest else f"{form}.00" for form in plain if len(rest) < 2}
+    return plain | padded
 
 
 def _dates(year: int | None, month: int, date: int) -> Iterable[str]:
