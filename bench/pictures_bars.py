@@ -60,7 +60,7 @@ def _real(folder: Path, labels: list[dict[str, Any]]) -> None:
             said = verdict(crop.top, *range_)
             with_bar[said] += 1
             source[said] += 1
-            usual[verdict(round(_USUAL * label["height"]), *range_)] += 1
+            usual[verdict(int(_USUAL * label["height"]), *range_)] += 1
             if said == "harmless":
                 off_by.append(abs(crop.top - label["status_bar_px"]))
             else:
@@ -78,9 +78,10 @@ def _real(folder: Path, labels: list[dict[str, Any]]) -> None:
         f"  harmless {with_bar['harmless'] / bars:.1%}; median distance from the labelled end {np.median(off_by):g} px"
     )
     print(f"real, {others} without: {len(touched)} touched {touched}; usual script: {others}")
-    print(
-        f"  nearest to being touched: {[(round(c, 2), f) for c, f in sorted(surest, reverse=True)[:3]]} (cut from 0.70)"
-    )
+    nearest = [
+        (round(confidence, 2), file) for confidence, file in sorted(surest, reverse=True)[:3]
+    ]
+    print(f"  nearest to being touched: {nearest} (cut from 0.70)")
     print(f"  milliseconds: mean {np.mean(milliseconds):.1f}, most {max(milliseconds):.1f}")
     print("by source (nothing was fitted to any of them, so each is a source left out):")
     for name, counts in sorted(by_source.items()):

@@ -226,13 +226,8 @@ def _framed(rng: random.Random) -> Drawn:
     margin = int(screen.width * rng.uniform(0.02, 0.4))
     top = int(screen.width * rng.uniform(0.02, 0.3))
     backdrop = rng.choice(((20, 20, 24), (214, 222, 232), (240, 196, 180), (96, 110, 200)))
-    if (
-        sum(
-            abs(int(a) - b)
-            for a, b in zip(screen.getpixel((2, screen.height // 60)), backdrop, strict=True)
-        )
-        < 60
-    ):
+    corner = np.asarray(screen)[screen.height // 60, 2].astype(int)
+    if int(np.abs(corner - np.array(backdrop)).sum()) < 60:
         backdrop = (150, 60, 60)
     picture = Image.new("RGB", (screen.width + 2 * margin, screen.height + 2 * top), backdrop)
     picture.paste(screen, (margin, top))

@@ -24,15 +24,11 @@ _BUDGET = 3_000_000
 
 PROFILES: dict[str, Profile] = {
     "nothing, WebP 80": Profile(contrast=1, sharpen=0, webp_quality=80, max_pixels=_BUDGET),
-    "nothing, WebP 90": Profile(contrast=1, sharpen=0, webp_quality=90, max_pixels=_BUDGET),
     "contrast 1.3": Profile(contrast=1.3, sharpen=0, webp_quality=80, max_pixels=_BUDGET),
     "sharpen 0.5": Profile(contrast=1, sharpen=0.5, webp_quality=80, max_pixels=_BUDGET),
     "sharpen 1.5": Profile(contrast=1, sharpen=1.5, webp_quality=80, max_pixels=_BUDGET),
     "contrast 1.3, sharpen 1.5": Profile(webp_quality=80, max_pixels=_BUDGET),
     "clahe 2": Profile(contrast=1, sharpen=0, clahe=2, webp_quality=80, max_pixels=_BUDGET),
-    "clahe 1, sharpen 0.5": Profile(
-        contrast=1, sharpen=0.5, clahe=1, webp_quality=80, max_pixels=_BUDGET
-    ),
 }
 
 

@@ -36,7 +36,7 @@ class Settings:
     )
     time_limit_ms: int = setting(
         "KEFU_PREPROCESS_TIME_LIMIT_MS",
-        5_000,
+        8_000,
         "milliseconds that a worker may spend on one picture before it is ended",
         minimum=50,
         maximum=120_000,
