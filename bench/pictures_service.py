@@ -284,48 +284,6 @@ def _extreme(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
         data[start : start + 4] = rng.choice(_NUMBERS)
 
 
-_ACCIDENTS)(rng, data, seeds)
-    return bytes(data)
-
-
-def _flip(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
-    for _ in range(rng.randint(1, 8)):
-        if data:
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-
-
-def _cut(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
-    del data[rng.randint(0, len(data)) :]
-
-
-def _remove(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
-    start = rng.randint(0, len(data))
-    del data[start : start + rng.randint(1, 64)]
-
-
-def _repeat(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
-    start = rng.randint(0, len(data))
-    data[start:start] = data[start : start + rng.randint(1, 256)]
-
-
-def _splice(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
-    other = rng.choice(seeds)
-    start = rng.randint(0, len(data))
-    data[start:] = other[rng.randint(0, len(other)) :]
-
-
-_NUMBERS = (b"\xff\xff\xff\xff", bytes(4), b"\x7f\xff\xff\xff", b"\x00\x00\x40\x00")
-
-
-def _extreme(rng: random.Random, data: bytearray, seeds: list[bytes]) -> None:
-    """Numbers that overflow, in the header where sizes are."""
-    if len(data) > 40:
-        start = rng.randrange(2, 40)
-        data[start : start + 4] = rng.choice(
-            (b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x7f\xff\xff\xff", b"\x00\x00\x40\x00")
-        )
-
-
 _ACCIDENTS: tuple[Callable[[random.Random, bytearray, list[bytes]], None], ...] = (
     _flip, _flip, _flip, _cut, _remove, _repeat, _splice, _extreme,
 )  # fmt: skip
