@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import os
+from collections.abc import Iterator
 from enum import IntEnum
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -12,18 +13,20 @@ import grpc
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import ChatRequest, StreamChatRequest
 from kefu.chat.v1.chat_service_pb2_grpc import ChatServiceStub
-from kefu.chat.v1.model_service_pb2 import ListModelsRequest, ListModelsResponse
-from kefu.chat.v1.model_service_pb2_grpc import ModelServiceStub
+from kefu.chat.v1.model_service_pb2 import ListModelsResponse
 from kefu.chat.v1.question_pb2 import Part, Question
+from kefu.chat.v1.session_service_pb2 import Session, Turn
+from kefu.media.v1.media_service_pb2 import UploadStatus
 from kefu_client import foreign
-from kefu_client.channel import DEFAULT_ADDRESS, MESSAGE_BYTES, Tls, connect
-from kefu_client.errors import InputError, KefuCallError
+from kefu_client.caller import SMALL_CALL_SECONDS, Caller
+from kefu_client.channel import DEFAULT_ADDRESS, Tls, connect
+from kefu_client.conversation import Conversation
+from kefu_client.errors import KefuCallError
 from kefu_client.question import Settings, question
-from kefu_client.retries import OnRetry, Retries
+from kefu_client.retries import OnRetry
+from kefu_client.sessions import Sessions
 from kefu_client.stream import AnswerStream
-
-# Small calls (models, health) answer from memory: more than this means that something is wrong.
-_SMALL_CALL_SECONDS = 10.0
+from kefu_client.uploads import UPLOAD_SECONDS, OnProgress, Uploads
 
 
 class Health(IntEnum):
@@ -64,17 +67,14 @@ class KefuClient:
         attempts: int = 3,
         on_retry: OnRetry | None = None,
     ) -> None:
-        if not _is_plain(token):
-            raise InputError("the token has characters that no token has (line breaks, umlauts)")
         self._channel = connect(address, tls)
-        self._timeout = timeout
-        self._attempts = attempts
-        self._on_retry = on_retry
-        self._token = token
-        self._message_bytes = MESSAGE_BYTES
+        self._caller = Caller(
+            self._channel, token=token, timeout=timeout, attempts=attempts, on_retry=on_retry
+        )
+        self._sessions = Sessions(self._caller)
+        self._uploads = Uploads(self._caller)
         # The generated stubs carry no types.
         self._chat: Any = ChatServiceStub(self._channel)
-        self._models: Any = ModelServiceStub(self._channel)
         self._health = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=foreign.HealthCheckRequest.SerializeToString,
@@ -90,24 +90,14 @@ class KefuClient:
 
         `timeout` in seconds wins over the client's. Raises KefuCallError, InputError.
         """
-        sent = self._prepared(question(*parts, **settings))
-        retries = self._retries(timeout)
-        while True:
-            call = self._chat.Chat.future(
-                ChatRequest(question=sent),
-                timeout=retries.remaining(),
-                metadata=self._metadata(sent.request_id),
-            )
-            try:
-                answer: Answer = call.result().answer
-                return answer
-            except grpc.RpcError as failure:
-                error = KefuCallError.of(failure, sent.request_id)
-            finally:
-                # Ctrl-C while waiting: the server stops now, and not when the client is closed or collected. Nothing
-                # happens to a call that has ended.
-                call.cancel()
-            retries.wait(error)
+        sent = self._caller.prepared(question(*parts, **settings))
+        answer: Answer = self._caller.call(
+            self._chat.Chat,
+            ChatRequest(question=sent),
+            timeout=timeout,
+            request_id=sent.request_id,
+        ).answer
+        return answer
 
     def stream(
         self, *parts: str | Part, timeout: float | None = None, **settings: Unpack[Settings]
@@ -116,38 +106,109 @@ class KefuClient:
 
         Raises InputError; iterating raises KefuCallError.
         """
-        sent = self._prepared(question(*parts, **settings))
+        return self.stream_question(question(*parts, **settings), timeout=timeout)
+
+    def stream_question(self, asked: Question, *, timeout: float | None = None) -> AnswerStream:
+        """The same for a question that is there already. Raises InputError."""
+        sent = self._caller.prepared(asked)
 
         def start(seconds: float) -> Any:
             return self._chat.StreamChat(
                 StreamChatRequest(question=sent),
                 timeout=seconds,
-                metadata=self._metadata(sent.request_id),
+                metadata=self._caller.metadata(sent.request_id),
             )
 
-        return AnswerStream(start, self._retries(timeout), sent.request_id)
+        return AnswerStream(start, self._caller.retries(timeout), sent.request_id)
 
-    def models(self, *, timeout: float = _SMALL_CALL_SECONDS) -> ListModelsResponse:
+    def converse(self, session_id: str, *, resume_request_id: str = "") -> Conversation:
+        """Opens a live session on one stream; see `Conversation`.
+
+            with kefu.converse("c-17") as talk:
+                talk.send("多少钱?", picture("order.png"))
+                answers = [news.event for news in talk if isinstance(news.event, Answer)]
+
+        `resume_request_id`: after a broken connection, the last request whose answer may be missing: its answer comes
+        first, or an error where nothing is known of it. Opening raises nothing: reading raises KefuCallError, with
+        code UNIMPLEMENTED where the server has no live sessions.
+        """
+        return Conversation(self._caller, self._chat.Converse, session_id, resume_request_id)
+
+    def session(self, session_id: str) -> Session:
+        """What is known of a session: its times, and how many turns it holds.
+
+            kefu.session("c-17").turns
+
+        Raises KefuCallError (SESSION_NOT_FOUND).
+        """
+        return self._sessions.get(session_id)
+
+    def turns(self, session_id: str, *, page_size: int = 50) -> Iterator[Turn]:
+        """The turns of a session, oldest first, fetched page by page (1 to 100 turns) as they are read.
+
+            for turn in kefu.turns("c-17"):
+                print(turn.number, turn.answer.text)
+
+        Iterating raises KefuCallError (SESSION_NOT_FOUND).
+        """
+        return self._sessions.turns(session_id, page_size)
+
+    def export(self, session_id: str) -> bytes:
+        """The whole transcript as UTF-8 JSON, pictures by their hash.
+
+            Path("c-17.json").write_bytes(kefu.export("c-17"))
+
+        Raises KefuCallError (SESSION_NOT_FOUND).
+        """
+        return self._sessions.export(session_id)
+
+    def delete(self, session_id: str) -> None:
+        """Deletes a session, and the pictures that no other session uses. One that is not there is no error.
+
+            kefu.delete("c-17")
+
+        Raises KefuCallError.
+        """
+        self._sessions.delete(session_id)
+
+    def upload(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        media_type: str = "",
+        on_progress: OnProgress | None = None,
+        timeout: float = UPLOAD_SECONDS,
+    ) -> UploadStatus:
+        """Uploads a picture or a document of at most 20 MiB, to be used in any number of questions.
+
+            there = kefu.upload("invoice.pdf")
+            kefu.ask("多少钱?", uploaded(there.upload_id))
+
+        The same file has the same upload id: one that broke off, also in an earlier run, goes on where it stopped, and
+        one that is complete is not sent again. `media_type`: found from the bytes where it is empty. `on_progress` is
+        told (bytes sent, bytes in all), possibly from another thread. `timeout` in seconds, for everything together.
+        Raises KefuCallError, InputError (an unknown format, a file that is empty or too large), OSError.
+        """
+        return self._uploads.send(
+            source, media_type=media_type, on_progress=on_progress, timeout=timeout
+        )
+
+    def models(self, *, timeout: float = SMALL_CALL_SECONDS) -> ListModelsResponse:
         """What is hosted, and the server's limits. Raises KefuCallError."""
-        try:
-            response: ListModelsResponse = self._models.ListModels(
-                ListModelsRequest(), timeout=timeout, metadata=self._metadata()
-            )
-        except grpc.RpcError as failure:
-            raise KefuCallError.of(failure) from failure
-        return response
+        return self._caller.models(timeout)
 
-    def health(self, service: str = "", *, timeout: float = _SMALL_CALL_SECONDS) -> Health:
+    def health(self, service: str = "", *, timeout: float = SMALL_CALL_SECONDS) -> Health:
         """Whether `service` can work; empty: the gateway as a whole.
 
-        Others: "kefu.chat.v1.ChatService", "kefu.dependency.triton", "kefu.dependency.preprocess". A name that the
-        server does not know is SERVICE_UNKNOWN. Raises KefuCallError.
+        Others: "kefu.chat.v1.ChatService", "kefu.dependency.triton", "kefu.dependency.preprocess",
+        "kefu.dependency.store", and "kefu.dependency.model.<name>" for each hosted model. A name that the server does
+        not know is SERVICE_UNKNOWN. Raises KefuCallError.
         """
         try:
             response = self._health(
                 foreign.HealthCheckRequest(service=service),
                 timeout=timeout,
-                metadata=self._metadata(),
+                metadata=self._caller.metadata(),
             )
         except grpc.RpcError as failure:
             if failure.code() is grpc.StatusCode.NOT_FOUND:
@@ -170,37 +231,3 @@ class KefuClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _retries(self, timeout: float | None) -> Retries:
-        seconds = self._timeout if timeout is None else timeout
-        return Retries(self._attempts, seconds, self._on_retry)
-
-    def _metadata(self, request_id: str = "") -> tuple[tuple[str, str], ...]:
-        pairs = []
-        if self._token:
-            pairs.append(("authorization", f"Bearer {self._token}"))
-        # So that the server's log lines, from the first on, carry the caller's id. An id that no header can carry is
-        # left to the server to refuse, which names the field.
-        if request_id and _is_plain(request_id):
-            pairs.append(("x-request-id", request_id))
-        return tuple(pairs)
-
-    def _prepared(self, asked: Question) -> Question:
-        """The question with an id that makes repeating it safe, and small enough to be sent."""
-        if not asked.request_id:
-            asked.request_id = uuid.uuid4().hex
-        # A few bytes for the request around the question.
-        size = asked.ByteSize() + 16
-        if size > self._message_bytes:
-            self._message_bytes = max(MESSAGE_BYTES, self.models().limits.message_bytes)
-        if size > self._message_bytes:
-            raise InputError(
-                f"the question has {size / 2**20:.1f} MiB, and a message may have "
-                f"{self._message_bytes / 2**20:.1f} MiB: send fewer or smaller pictures"
-            )
-        return asked
-
-
-def _is_plain(text: str) -> bool:
-    """True for what may stand in a header: gRPC's own refusal of anything else would name neither field nor reason."""
-    return text.isascii() and text.isprintable()

@@ -33,7 +33,7 @@ class KefuCallError(Exception):
         reason: name of a `kefu.errors.v1.ErrorReason` without its prefix, for example "PICTURE_DAMAGED". Where the
             failure did not come from Kefu (nothing listens there, a proxy refused), the name of the status code.
         message: a sentence for a person.
-        code: the gRPC status code.
+        code: the gRPC status code. UNKNOWN for one request of a live session: it fails without a status of its own.
         field: what is wrong in the request, as a path such as "question.parts[0].picture.data"; None: no one field.
         retry_after: seconds after which the call may be repeated; None: repeating it as it is will not help, or
             nobody said that it would.

@@ -84,6 +84,17 @@ def picture(
     return Part(picture=message)
 
 
+def uploaded(upload_id: str, *, crop: Crop = "auto", elements: bool = False) -> Part:
+    """A picture or a document that was uploaded before, as a part of a question.
+
+        kefu.ask("多少钱?", uploaded(kefu.upload("invoice.pdf").upload_id))
+
+    The server says UPLOAD_NOT_FOUND when there is no such upload, or no longer.
+    """
+    message = Picture(upload_id=upload_id, crop_mode=_CROP_MODES[crop], find_elements=elements)
+    return Part(picture=message)
+
+
 def question(*parts: str | Part, **settings: Unpack[Settings]) -> Question:
     """A question: text and pictures in the order in which the customer sent them.
 

@@ -19,8 +19,9 @@ OnRetry = Callable[[KefuCallError, float], None]
 class Retries:
     """One call with its repetitions: at most `attempts` tries inside one deadline, `timeout` seconds from now.
 
-    Only what is safe is tried again: the server said when (RetryInfo) with a code that means "not now", and nothing of
-    the answer has arrived. Every try carries the same request id, so that a server that did start is not asked twice.
+    Only what is safe is tried again: the server said when (RetryInfo) with a code that means "not now". Whether
+    something of an answer had already arrived is for the caller of `wait` to know. Every try carries the same request
+    id, so that a server that did start is not asked twice.
     """
 
     def __init__(self, attempts: int, timeout: float, on_retry: OnRetry | None) -> None:

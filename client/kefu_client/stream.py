@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,20 @@ from kefu.media.v1.picture_pb2 import PictureReport
 from kefu_client.errors import KefuCallError
 from kefu_client.retries import Retries
 
-Event = PictureReport | Delta | Answer
+# The gateway that was answering went away: the same request id again gives the whole answer, once.
+_INTERRUPTED = "TURN_INTERRUPTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The gateway that was answering went away after its first words, and the question is being asked once more under
+    the same request id. No Delta follows, but the whole Answer, whose words may be others. `error` says what it said.
+    """
+
+    error: KefuCallError
+
+
+Event = PictureReport | Delta | Interrupted | Answer
 
 
 class AnswerStream:
@@ -27,7 +41,8 @@ class AnswerStream:
         print(stream.answer.confidence.score)
 
     Leaving the `with` block early cancels the call, and the server stops working on it. Iterating raises
-    `KefuCallError`. `cancel()` may be called from another thread; everything else belongs to one.
+    `KefuCallError`. Nothing is told twice: see `Interrupted` for an answer that broke off. `cancel()` may be called
+    from another thread; everything else belongs to one.
     """
 
     def __init__(self, start: Callable[[float], Any], retries: Retries, request_id: str) -> None:
@@ -36,6 +51,9 @@ class AnswerStream:
         self._request_id = request_id
         self._begun = False
         self._ended = False
+        self._interrupted = False
+        # Why the question will be asked again when the next event is wanted.
+        self._to_repeat: KefuCallError | None = None
         self._answer: Answer | None = None
         # Started now, not with the first event that is asked for: the server works while the caller gets ready.
         self._call = start(retries.remaining())
@@ -53,10 +71,24 @@ class AnswerStream:
         return self._answer
 
     def text(self) -> Iterator[str]:
-        """The pieces of the answer's text; reads the stream to its end."""
+        """The pieces of the answer's text; reads the stream to its end.
+
+        After an interruption the rest comes in one piece; where the whole answer turned out to have other words than
+        those already given, the interruption is raised as KefuCallError, and `answer` has the words that count.
+        """
+        given = ""
+        interruption: KefuCallError | None = None
         for event in self:
-            if isinstance(event, Delta):
-                yield event.text
+            match event:
+                case Delta():
+                    given += event.text
+                    yield event.text
+                case Interrupted():
+                    interruption = event.error
+                case Answer() if interruption is not None:
+                    if not event.text.startswith(given):
+                        raise interruption
+                    yield event.text.removeprefix(given)
 
     def cancel(self) -> None:
         """Stops the call; harmless when it has ended. Whoever iterates gets KefuCallError with code CANCELLED."""
@@ -68,34 +100,45 @@ class AnswerStream:
 
     def __next__(self) -> Event:
         while not self._ended:
-            response = self._next_response()
-            if response is None:
-                break
-            self._begun = True
-            event = _event(response)
-            if isinstance(event, Answer):
-                self._answer = event
+            if self._to_repeat is not None:
+                error, self._to_repeat = self._to_repeat, None
+                self._again(error)
+            event = self._next_event()
             if event is not None:
                 return event
         raise StopIteration
 
-    def _next_response(self) -> StreamChatResponse | None:
-        while True:
-            try:
-                response: StreamChatResponse = next(self._call)
-                return response
-            except StopIteration:
-                self._ended = True
-                if self._answer is None:
-                    raise self._broken() from None
-                return None
-            except grpc.RpcError as failure:
-                error = KefuCallError.of(failure, self._request_id)
-                if self._begun:
-                    # A repetition would give the caller the same words twice.
-                    self._ended = True
-                    raise error from failure
-                self._again(error)
+    def _next_event(self) -> Event | None:
+        """None where there is nothing to tell: the question is asked again, or the stream has ended."""
+        try:
+            response = next(self._call)
+        except StopIteration:
+            self._ended = True
+            if self._answer is None:
+                raise self._broken() from None
+            return None
+        except grpc.RpcError as failure:
+            return self._failed(KefuCallError.of(failure, self._request_id))
+        self._begun = True
+        event = _event(response)
+        if isinstance(event, Answer):
+            self._answer = event
+        elif self._interrupted:
+            # The caller had the pictures and the first words; the Answer has all of them.
+            return None
+        return event
+
+    def _failed(self, error: KefuCallError) -> Interrupted | None:
+        # What has been told must not be told again: only an interruption is known to give the same answer once.
+        told = self._begun and not self._interrupted and error.reason != _INTERRUPTED
+        if told or self._answer is not None:
+            self._ended = True
+            raise error
+        self._to_repeat = error
+        if not self._begun or self._interrupted:
+            return None
+        self._interrupted = True
+        return Interrupted(error)
 
     def _again(self, error: KefuCallError) -> None:
         try:

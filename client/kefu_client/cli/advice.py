@@ -24,6 +24,9 @@ _ADVICE: Mapping[str, str] = {
     "MODEL_NOT_READY": _ASK_HEALTH,
     "PREPROCESS_UNAVAILABLE": _ASK_HEALTH,
     "STORE_UNAVAILABLE": _ASK_HEALTH,
+    "SESSION_NOT_FOUND": "Nothing was ever written to it, or it was deleted, or its time is over.",
+    "UPLOAD_NOT_FOUND": "Send it again: kefu upload FILE.",
+    "TURN_INTERRUPTED": "The same --request-id again gives the whole answer, once.",
     "DEADLINE_EXCEEDED": "Allow it more time with --timeout.",
     "NOT_IMPLEMENTED": "This server is of a version that cannot do it yet.",
     "REQUEST_ID_CONFLICT": "Choose another --request-id, or leave it out.",
@@ -70,6 +73,12 @@ def _from_elsewhere(error: KefuCallError, address: str) -> list[str]:
         ]
     if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return [f"no answer from {address} in time", _ADVICE["DEADLINE_EXCEEDED"]]
+    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in error.message:
+        return [
+            f"the question is larger than {address} takes in one message",
+            "Upload the pictures first: kefu upload FILE, then kefu chat --upload ID.",
+            said,
+        ]
     if error.code is grpc.StatusCode.UNIMPLEMENTED:
         return [f"what listens at {address} does not know this call: is it a Kefu gateway?", said]
     return [f"the call to {address} failed", said]

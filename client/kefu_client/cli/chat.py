@@ -1,28 +1,26 @@
-"""`kefu chat`: one question, its answer as it comes, and what there is to know about it."""
+"""`kefu chat`: one question, its answer as it comes, and what there is to know about it; or a chat window."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
-from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import Delta
 from kefu.chat.v1.question_pb2 import Part
 from kefu.media.v1.picture_pb2 import PictureReport
-from kefu_client.cli import chat_options, connection, exits
+from kefu_client.cli import chat_options, connection, exits, window
 from kefu_client.cli.advice import explain
-from kefu_client.cli.console import Console, printable
+from kefu_client.cli.answers import show_text, telling, waiting_for
+from kefu_client.cli.console import Console
 from kefu_client.cli.documents import document, error_document
 from kefu_client.cli.progress import Progress
 from kefu_client.cli.report import report
 from kefu_client.client import KefuClient
 from kefu_client.errors import InputError, KefuCallError
-from kefu_client.question import Settings, picture
-from kefu_client.retries import OnRetry
-from kefu_client.stream import AnswerStream, Event
+from kefu_client.question import Settings
+from kefu_client.stream import Event, Interrupted
 
 _NO_QUESTION = (
     'there is no question. Say it: kefu chat --image refund.png "为什么被拒?", '
@@ -45,17 +43,19 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Asks, and shows the answer in the form that was asked for."""
-    text = _text(options.text, has_pictures=bool(options.image), stdin=sys.stdin)
+    """Asks, and shows the answer in the form that was asked for; without a question, a person gets a chat window."""
+    if _is_for_a_window(options, console):
+        return window.run(options, console)
+    text = _text(options.text, has_pictures=bool(options.pictures), stdin=sys.stdin)
     parts: list[str | Part] = [
-        picture(path, crop=options.crop, elements=options.elements) for path in options.image
+        given.part(options.crop, elements=options.elements) for given in options.pictures
     ]
     if text:
         parts.append(text)
     settings = chat_options.settings(options)
-    progress = Progress(console, _first_wait(len(options.image)))
+    progress = Progress(console, waiting_for(len(options.pictures)))
     with (
-        connection.open_client(options, on_retry=_telling(progress)) as client,
+        connection.open_client(options, on_retry=telling(progress)) as client,
         progress,
     ):
         try:
@@ -64,9 +64,16 @@ def run(options: argparse.Namespace, console: Console) -> int:
             progress.clear()
             if options.json or options.json_lines:
                 console.json(error_document(error), indent=None if options.json_lines else 2)
-            console.complain(*explain(error, options.address, options.image))
+            names = [given.name for given in options.pictures]
+            console.complain(*explain(error, options.address, names))
             return exits.FAILED
     return exits.OK
+
+
+def _is_for_a_window(options: argparse.Namespace, console: Console) -> bool:
+    """Nothing was asked, and a person sits at both ends."""
+    people = sys.stdin.isatty() and console.out.isatty()
+    return options.text is None and people and not (options.json or options.json_lines)
 
 
 def _show(
@@ -86,47 +93,12 @@ def _show(
         if options.json_lines:
             for event in stream:
                 progress.clear()
-                console.json({_kind(event): document(event)}, indent=None)
+                console.json(_line(event), indent=None)
             return
-        _show_text(stream, options.image, console, progress)
+        answer = show_text(stream, len(options.pictures), console, progress)
     if not options.quiet:
-        # Without its folder, which the person knows and which would push the columns off the screen.
-        names = [Path(image).name for image in options.image]
-        for line in report(stream.answer, names, console):
+        for line in report(answer, [given.short_name for given in options.pictures], console):
             console.line(line)
-
-
-def _show_text(
-    stream: AnswerStream, names: Sequence[str], console: Console, progress: Progress
-) -> None:
-    shown: list[str] = []
-    prepared = 0
-    for event in stream:
-        if isinstance(event, PictureReport):
-            prepared += 1
-            progress.say(
-                f"{prepared} of {len(names)} pictures prepared"
-                if prepared < len(names)
-                else "waiting for the first token"
-            )
-        elif isinstance(event, Delta):
-            progress.clear()
-            shown.append(event.text)
-            console.write(event.text)
-    progress.clear()
-    _finish_text("".join(shown), stream.answer, console)
-
-
-def _finish_text(shown: str, answer: Answer, console: Console) -> None:
-    """Writes what the whole answer has and the pieces had not: all of a cached one, or what a rule has changed."""
-    if answer.text.startswith(shown):
-        console.write(answer.text.removeprefix(shown))
-    else:
-        console.line()
-        console.line(console.warn("This answer was replaced after it was written:"))
-        console.write(answer.text)
-    if not answer.text.endswith("\n"):
-        console.line()
 
 
 def _text(argument: str | None, *, has_pictures: bool, stdin: TextIO) -> str:
@@ -147,20 +119,9 @@ def _text(argument: str | None, *, has_pictures: bool, stdin: TextIO) -> str:
     return text
 
 
-def _first_wait(pictures: int) -> str:
-    if pictures == 0:
-        return "waiting for the first token"
-    return "preparing the picture" if pictures == 1 else f"preparing {pictures} pictures"
-
-
-def _telling(progress: Progress) -> OnRetry:
-    def tell(error: KefuCallError, seconds: float) -> None:
-        progress.say(f"{printable(error.message)}: trying again in {seconds:.1f} s")
-
-    return tell
-
-
-def _kind(event: Event) -> str:
+def _line(event: Event) -> dict[str, Any]:
+    if isinstance(event, Interrupted):
+        return {"interrupted": error_document(event.error)["error"]}
     if isinstance(event, PictureReport):
-        return "picture"
-    return "delta" if isinstance(event, Delta) else "answer"
+        return {"picture": document(event)}
+    return {"delta" if isinstance(event, Delta) else "answer": document(event)}

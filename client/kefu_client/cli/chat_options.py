@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from kefu_client.cli import connection
+from kefu_client.cli.attachments import Given
 from kefu_client.errors import InputError
 from kefu_client.question import Settings
 
 DESCRIPTION = """\
 Sends a question with pictures, streams the answer to stdout as it is written, then
 tells what happened to the pictures, which rows of them the answer rests on, how sure
-the model was, and how long each stage took.
+the model was, and how long each stage took. Without a question, on a terminal, it is
+a chat window: /help there lists what can be done.
 """
 
 EPILOGUE = """\
 examples:
+  kefu chat                                # a chat window; Ctrl-C stops an answer, Ctrl-D leaves
+  kefu chat --session c-17                 # goes on with a conversation
+  kefu chat --session c-17 --image order.png "这张呢?"
+  kefu chat --upload u-5f3a… "多少钱?"      # a picture that `kefu upload` has sent before
   kefu chat --image refund.png "为什么被拒?"
   kefu chat -q --image a.png --image b.jpg "Which of these two is newer?" > answer.txt
   echo "How much did I pay?" | kefu chat --image order.png -
@@ -38,9 +44,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="FILE",
+        dest="pictures",
+        type=Given,
         action="append",
         default=[],
         help="a picture: JPEG, PNG, WebP or BMP, at most 20 MiB; may be given up to 10 times, in order",
+    )
+    parser.add_argument(
+        "--upload",
+        metavar="ID",
+        dest="pictures",
+        type=_given_upload,
+        action="append",
+        help="a picture that was sent before; `kefu upload` prints its id",
     )
     _add_picture_options(parser)
     _add_question_options(parser)
@@ -116,7 +132,7 @@ def _add_question_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         help="most time for the whole call, repetitions included (default: 120)",
     )
 
@@ -160,15 +176,20 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _seconds(text: str) -> float:
+def _given_upload(upload_id: str) -> Given:
+    return Given(upload_id, is_upload=True)
+
+
+def seconds(text: str) -> float:
+    """A time limit as argparse reads it."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
+        number = 0.0
     # Not `<= 0`: that would let "nan" pass.
-    if not 0 < seconds < float("inf"):
+    if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
+    return number
 
 
 def _read(path: Path) -> str:

@@ -20,6 +20,7 @@ class Console:
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
         self._colour = out.isatty() and not plain
         # A line that is drawn over and over needs a terminal that can move its cursor.
+        self._mid_line = False
         self.can_redraw = err.isatty() and environ.get("TERM") != "dumb"
         for stream in (out, err):
             if isinstance(stream, io.TextIOWrapper):
@@ -30,10 +31,12 @@ class Console:
         """Text of an answer, as it comes: visible at once, and never able to steer the terminal."""
         self.out.write(printable(text))
         self.out.flush()
+        self._mid_line = not text.endswith("\n") if text else self._mid_line
 
     def line(self, text: str = "") -> None:
         """One line of a report."""
         self.out.write(text + "\n")
+        self._mid_line = False
 
     def json(self, document: Any, *, indent: int | None = 2) -> None:
         """One JSON document and a line break; always UTF-8, whatever the locale says."""
@@ -42,9 +45,18 @@ class Console:
         self.out.write(json.dumps(document, ensure_ascii=False, indent=indent) + "\n")
         self.out.flush()
 
+    def verbatim(self, text: str) -> None:
+        """A document as it is, always UTF-8; on a terminal without what could steer it."""
+        if isinstance(self.out, io.TextIOWrapper):
+            self.out.reconfigure(encoding="utf-8")
+        self.out.write(printable(text) if self.out.isatty() else text)
+        self.out.flush()
+
     def complain(self, first: str, *more: str) -> None:
         """An error on stderr: what is wrong, then what helps, indented."""
         # The answer may stand half written on stdout: it belongs above its error.
+        if self._mid_line and self.out.isatty():
+            self.line()
         self.out.flush()
         self.err.write(f"kefu: {printable(first)}\n")
         for text in more:

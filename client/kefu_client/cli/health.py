@@ -6,9 +6,10 @@ import argparse
 from typing import Any
 
 from kefu_client.cli import connection, exits
-from kefu_client.cli.console import Console
+from kefu_client.cli.console import Console, inline
 from kefu_client.cli.table import table
-from kefu_client.client import Health
+from kefu_client.client import Health, KefuClient
+from kefu_client.errors import KefuCallError
 
 # What a gateway tells of itself, in the order in which a person wants to know.
 SERVICES = {
@@ -16,7 +17,9 @@ SERVICES = {
     "kefu.chat.v1.ChatService": "questions",
     "kefu.dependency.triton": "the model server",
     "kefu.dependency.preprocess": "the picture sidecar",
+    "kefu.dependency.store": "the session store",
 }
+_MODEL = "kefu.dependency.model."
 
 _WORDS = {
     Health.SERVING: "serving",
@@ -43,19 +46,33 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Asks for each service; only the whole decides the exit code."""
     with connection.open_client(options) as client:
         found = {service: client.health(service) for service in SERVICES}
+        models = _models(client)
+        found |= {service: client.health(service) for service in models}
     if options.json:
         console.json({service: state.name for service, state in found.items()})
     else:
-        for line in table([_row(service, state, console) for service, state in found.items()]):
+        names = {**SERVICES, **models}
+        rows = [_row(names[service], service, state, console) for service, state in found.items()]
+        for line in table(rows):
             console.line(line)
     return exits.OK if found[""] is Health.SERVING else exits.FAILED
 
 
-def _row(service: str, state: Health, console: Console) -> list[str]:
+def _models(client: KefuClient) -> dict[str, str]:
+    """The service of each hosted model, and what it is."""
+    try:
+        hosted = client.models().models
+    except KefuCallError:
+        # A gateway that cannot list its models is exactly one whose health is asked for: the rest is told all the same.
+        return {}
+    return {f"{_MODEL}{model.name}": f"the model {model.name}" for model in hosted}
+
+
+def _row(name: str, service: str, state: Health, console: Console) -> list[str]:
     # The state stands last: colour codes would count as width before another column.
     word = _WORDS[state]
     return [
-        SERVICES[service],
-        service or '""',
+        inline(name),
+        inline(service) or '""',
         word if state is Health.SERVING else console.warn(word),
     ]

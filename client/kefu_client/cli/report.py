@@ -34,6 +34,32 @@ def report(answer: Answer, names: Sequence[str], console: Console) -> list[str]:
     return lines
 
 
+def remarks(answer: Answer, names: Sequence[str], console: Console) -> list[str]:
+    """The few lines below an answer in a chat: what a person should see, then how sure, how much, how long."""
+    lines = [
+        console.warn(inline(f"{_name(each.index, names)}: {finding.advice}"))
+        for each in answer.pictures
+        for finding in each.quality
+    ]
+    if answer.finish_reason == FinishReason.FINISH_REASON_LENGTH:
+        lines.append(console.warn("cut: the limit of tokens was reached"))
+    if answer.HasField("handover"):
+        lines.append(console.warn(inline(_handover(answer))))
+    told = []
+    if answer.confidence.method not in ("", "none"):
+        told.append(f"{answer.confidence.score:.2f} sure")
+    if answer.joined_requests > 1:
+        told.append(f"{answer.joined_requests} messages answered together")
+    if answer.usage.dropped_rounds:
+        told.append(f"{answer.usage.dropped_rounds} earlier rounds left out")
+    seconds = sum(each.milliseconds for each in answer.timings) / 1000
+    if seconds:
+        told.append(f"{seconds:.1f} s")
+    if told:
+        lines.append(console.dim(" · ".join([*told, "/report tells more"])))
+    return lines
+
+
 def _pictures(
     reports: Iterable[PictureReport], names: Sequence[str], console: Console
 ) -> list[str]:
@@ -68,6 +94,14 @@ def _picture_row(each: PictureReport, names: Sequence[str]) -> list[str]:
 
 def _name(index: int, names: Sequence[str]) -> str:
     return inline(names[index]) if index < len(names) else f"picture {index}"
+
+
+def _place(row: Evidence, names: Sequence[str]) -> str:
+    """The picture that a row stands on; those of earlier rounds have no name here."""
+    if not row.rounds_back:
+        return _name(row.picture, names)
+    back = "the round before" if row.rounds_back == 1 else f"{row.rounds_back} rounds before"
+    return f"picture {row.picture} of {back}"
 
 
 def _size(size: PictureSize) -> str:
@@ -106,7 +140,7 @@ def _evidence(rows: Iterable[Evidence], names: Sequence[str]) -> list[str]:
         place = (
             f"at {box.left},{box.top} to {box.right},{box.bottom}" if row.HasField("box") else ""
         )
-        cells.append([_name(row.picture, names), inline(row.text), place])
+        cells.append([_place(row, names), inline(row.text), place])
     return table(cells)
 
 
@@ -126,8 +160,7 @@ def _answer(answer: Answer, console: Console) -> list[str]:
     if answer.finish_reason == FinishReason.FINISH_REASON_LENGTH:
         rows.append(["cut", console.warn("the limit of tokens was reached (--max-tokens)")])
     if answer.HasField("handover"):
-        told = f"to a person: {answer.handover.reason}. {answer.handover.note}"
-        rows.append(["hand-over", console.warn(inline(told))])
+        rows.append(["hand-over", console.warn(inline(_handover(answer)))])
     rows.append(["tokens", _usage(answer)])
     rows.append(["model", answer.model + (", from the cache" if answer.cached else "")])
     if answer.joined_requests > 1:
@@ -136,6 +169,10 @@ def _answer(answer: Answer, console: Console) -> list[str]:
         rows.append(["session", answer.session_id])
     rows.append(["request", answer.request_id])
     return table(rows)
+
+
+def _handover(answer: Answer) -> str:
+    return f"to a person: {answer.handover.reason}. {answer.handover.note}"
 
 
 def _confidence(answer: Answer) -> str:

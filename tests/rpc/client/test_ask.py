@@ -6,7 +6,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.fakes.gateway import FakeGateway, Gate, Status
 
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import Delta, StreamChatRequest
@@ -24,6 +23,7 @@ from kefu_client import (
     question,
 )
 from kefu_common.errors import KefuError, Reason
+from tests.fakes.gateway import FakeGateway, Gate, Status
 
 
 def test_ask_sends_the_parts_in_order_and_gives_the_answer(

@@ -12,11 +12,11 @@ import venv
 from pathlib import Path
 
 import pytest
-from tests.fakes.gateway import FakeGateway
 
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import Delta
 from kefu_common.errors import KefuError, Reason
+from tests.fakes.gateway import FakeGateway
 
 _ROOT = Path(__file__).parents[3]
 # typing_extensions is grpcio's; pip and setuptools come with a new environment of some Pythons.

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.fakes.gateway import PATIENCE_S, FakeGateway, Gate
 
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import Delta
+from tests.fakes.gateway import PATIENCE_S, FakeGateway, Gate
 
 _COMMAND = [sys.executable, "-m", "kefu_client"]
 

@@ -6,12 +6,12 @@ import threading
 
 import grpc
 import pytest
-from tests.fakes.gateway import FakeGateway, Status
 
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import Delta
 from kefu_client import KefuCallError, KefuClient
 from kefu_common.errors import KefuError, Reason
+from tests.fakes.gateway import FakeGateway, Status
 
 
 def _busy(seconds: float = 0.01) -> KefuError:

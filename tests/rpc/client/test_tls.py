@@ -8,11 +8,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.fakes.gateway import FakeGateway
 
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu_client import KefuCallError, KefuClient, Tls
 from kefu_client.cli.command import run
+from tests.fakes.gateway import FakeGateway
 
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="the openssl program makes this test's certificates"
