@@ -1,8 +1,8 @@
 """The three processes of Kefu on this machine: model host with Triton, sidecar, gateway.
 
-    async with House.open(folder, Ports.free()) as house:
-        await house.ready(seconds=120)
-        grpc.aio.insecure_channel(house.gateway)
+async with House.open(folder, Ports.free()) as house:
+    await house.ready(seconds=120)
+    grpc.aio.insecure_channel(house.gateway)
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ class House:
                 "KEFU_GATEWAY_PREPROCESS_ADDRESS": f"unix:{self.socket}",
                 "KEFU_GATEWAY_MODEL_REPOSITORY": str(repository),
                 "KEFU_GATEWAY_MODELS": ",".join(self.models),
+                "KEFU_GATEWAY_STATE_DIR": str(self.folder / "state"),
                 **shared,
             },
         )
