@@ -9,7 +9,6 @@ account   evidence, what was uncertain, tokens
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -23,10 +22,11 @@ from engines.reader import phrases
 from engines.reader.check import ClaimCheck
 from engines.reader.claims import Grounds
 from engines.reader.evidence import Source, sources_of, supporting
-from engines.reader.grammar import answer_grammar, schema_grammar
+from engines.reader.grammar import answer_grammar
 from engines.reader.llm import Llm, LlmSettings, Token
 from engines.reader.ocr import OcrSettings, Page, PageReader
 from engines.reader.prompt import Expanded, PromptReader, Question
+from engines.reader.schema import schema_grammar, schema_words
 from engines.reader.sight import needs_eyes
 from engines.reader.states import asks_existence, is_yes_no, judge, polarity
 from engines.reader.text import normal
@@ -210,16 +210,18 @@ class ReaderEngine:
         asked = turn.question.text
         # A yes or a no is looked at as a whole before any of it is sent.
         weigh = bool(turn.pages) and sampling.json_schema is None and is_yes_no(asked)
-        grounds = Grounds([*(s.row.text for s in turn.sources), turn.question.context])
-        checker = ClaimCheck(grounds)
+        rows = [s.row.text for s in turn.sources]
+        schema = sampling.json_schema
+        grounds = Grounds([*rows, turn.question.context])
+        if schema is None:
+            grammar = answer_grammar(grounds)
+            checker = ClaimCheck(grounds)
+        else:
+            grammar = schema_grammar(schema, grounds, rows)
+            checker = ClaimCheck(Grounds([*rows, turn.question.context, *schema_words(schema)]))
         turn.gate = TextGate(
             stops=sampling.stop, checker=checker, logprobs=sampling.logprobs, hold=weigh
         )
-        if sampling.json_schema is None:
-            grammar = answer_grammar(grounds)
-        else:
-            schema = json.dumps(sampling.json_schema, ensure_ascii=False)
-            grammar = schema_grammar(self._llm.schema_to_grammar(schema), grounds)
 
         def on_token(token: Token) -> bool:
             turn.send(turn.gate.push(token.id, token.logprob, token.raw))

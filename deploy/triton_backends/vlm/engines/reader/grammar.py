@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from engines.reader.claims import Grounds, canonical, month_name
+from engines.reader.claims import Grounds, month_name
 
 _DIGITS = "0-9０-９٠-٩"
 _JOINERS = ".,:/\\-*_"
@@ -22,50 +22,25 @@ _JOINERS = ".,:/\\-*_"
 
 def answer_grammar(grounds: Grounds) -> str:
     """Free text in which only the sources' numbers occur."""
-    literals = number_literals(grounds)
-    if not literals:
-        return f"root ::= [^{_DIGITS}]*\n"
-    # After a number, a joiner must be followed by something that is no digit: "2025" "." "04" would be a new number.
-    return (
-        f"root ::= text? (num after)* num?\n"
-        f"text ::= [^{_DIGITS}]+\n"
-        f"after ::= [^{_DIGITS}{_JOINERS}] text? | [{_JOINERS}]+ ([^{_DIGITS}{_JOINERS}] text?)?\n"
-        f"num ::= {_alternatives(literals)}\n"
-    )
+    return "\n".join(["root ::= string-text", *text_rules(number_literals(grounds))]) + "\n"
 
 
-def schema_grammar(grammar: str, grounds: Grounds) -> str:
-    """The grammar of a JSON schema (as llama.cpp writes it) with its strings and numbers bound to the sources.
+def text_rules(literals: Sequence[str], forbidden: str = "") -> list[str]:
+    """Rules for `string-text`: any text whose digits are those of the literals.
 
-    Rules that llama.cpp makes for `pattern`, `format` or `enum` are the caller's own words and stay as they are.
+    `forbidden` are further characters that must not occur, as they stand in a GBNF character set.
     """
-    literals = number_literals(grounds)
-    plain = sorted({c for c in grounds.numbers if re.fullmatch(r"(0|[1-9]\d*)(\.\d+)?", c)})
-    whole = [c for c in plain if "." not in c]
-    quoted = _alternatives(literals) if literals else None
-    safe = f'[^"\\\\\\x7F\\x00-\\x1F{_DIGITS}]'
-    edge = f'[^"\\\\\\x7F\\x00-\\x1F{_DIGITS}{_JOINERS}]'
-    rules = {
-        "string": (
-            '"\\"" g-text? (g-num g-after)* g-num? "\\"" space'
-            if quoted
-            else '"\\"" g-text? "\\"" space'
-        ),
-        "number": f'"-"? ({_alternatives(plain)}) space' if plain else '"null" space',
-        "integer": f'"-"? ({_alternatives(whole)}) space' if whole else '"null" space',
-    }
-    lines, used = [], False
-    for line in grammar.splitlines():
-        name, _, _ = line.partition(" ::=")
-        if name.strip() in rules:
-            line, used = f"{name.strip()} ::= {rules[name.strip()]}", True
-        lines.append(line)
-    if used:
-        lines.append(f"g-text ::= {safe}+")
-        if quoted:
-            lines.append(f"g-after ::= {edge} g-text? | [{_JOINERS}]+ ({edge} g-text?)?")
-            lines.append(f"g-num ::= {quoted}")
-    return "\n".join(lines) + "\n"
+    plain = f"[^{_DIGITS}{forbidden}]"
+    if not literals:
+        return [f"string-text ::= {plain}*"]
+    # After a number, a joiner must be followed by something that is no digit: "2025" "." "04" would be a new number.
+    edge = f"[^{_DIGITS}{_JOINERS}{forbidden}]"
+    return [
+        "string-text ::= string-plain? (string-number string-after)* string-number?",
+        f"string-plain ::= {plain}+",
+        f"string-after ::= {edge} string-plain? | [{_JOINERS}]+ ({edge} string-plain?)?",
+        f"string-number ::= {_alternatives(literals)}",
+    ]
 
 
 def number_literals(grounds: Grounds) -> list[str]:

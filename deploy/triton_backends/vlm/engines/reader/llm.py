@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.base import ContractError, Meter
+from engines.base import Meter
 
 _POLL_SECONDS = 0.05
 
@@ -97,16 +97,6 @@ class Llm:
 
     def close(self) -> None:
         self._server = None
-
-    def schema_to_grammar(self, schema_json: str) -> str:
-        """GBNF of a JSON schema; ContractError(bad_schema)."""
-        import xllamacpp
-
-        try:
-            grammar = xllamacpp.json_schema_to_grammar(schema_json)
-        except Exception as error:  # the library names neither its errors nor the offending part
-            raise ContractError("bad_schema", "json_schema cannot be followed") from error
-        return grammar if isinstance(grammar, str) else grammar.decode("utf-8")
 
     def complete(
         self,
