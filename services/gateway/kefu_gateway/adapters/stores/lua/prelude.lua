@@ -68,7 +68,7 @@ end
 
 local function holds(fence)
   local lease = redis.call('HMGET', LEASE, 'holder', 'fence')
-  return lease[1]
+  return lease[1] and lease[2] == fence
 end
 
 local function running_holder() return redis.call('HGET', LEASE, 'holder') or '' end
