@@ -49,8 +49,9 @@ class Gateway:
         directive: str = "",
         session: bool = False,
     ) -> None:
-        self._whole: Any = channel.unary_unary(f"{_CHAT}Chat")
-        self._streamed: Any = channel.unary_stream(f"{_CHAT}StreamChat")
+        raw: Any = channel  # grpc-stubs ask for serialisers; without them bytes go as they are
+        self._whole: Any = raw.unary_unary(f"{_CHAT}Chat")
+        self._streamed: Any = raw.unary_stream(f"{_CHAT}StreamChat")
         self._picture = picture
         self._directive = directive
         self._session = session
@@ -89,7 +90,8 @@ class Direct:
         *,
         directive: str = "",
     ) -> None:
-        self._call: Any = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        raw: Any = channel
+        self._call: Any = raw.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
         self._card = card
         self._encoder = encoder
         self._pictures = [picture] if picture else []
@@ -136,7 +138,8 @@ class Hop:
     """The bare hop; `payload` is as large as a question."""
 
     def __init__(self, channel: grpc.aio.Channel, payload: bytes) -> None:
-        self._call: Any = channel.unary_unary(HOP)
+        raw: Any = channel
+        self._call: Any = raw.unary_unary(HOP)
         self._payload = payload
 
     async def ask(self, _number: int) -> bytes:
@@ -151,7 +154,8 @@ async def prepared(
     stub = prepare_grpc.PreprocessServiceStub(channel)
     request = prepare.PrepareRequest(data=picture, profile=profile_of(card), language="zh")
     response = await stub.Prepare(request, timeout=60)
-    return response.data, response.report.milliseconds
+    data: bytes = response.data
+    return data, response.report.milliseconds
 
 
 def _checked(answer: bytes) -> bytes:

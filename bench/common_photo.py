@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 def photo(width: int = 900, height: int = 1200, *, target_bytes: int = 300_000) -> bytes:
     """A JPEG of nearly `target_bytes`: soft shapes, a gradient and grain, which compress as a camera's picture does."""
     random = np.random.default_rng(7)
-    canvas = np.full((height, width, 3), 235, np.uint8)
+    canvas: Any = np.full((height, width, 3), 235, np.uint8)
     for _ in range(60):
         centre = (int(random.integers(width)), int(random.integers(height)))
         colour = tuple(int(c) for c in random.integers(20, 255, 3))

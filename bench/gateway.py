@@ -2,13 +2,15 @@
 
     ./dev bench gateway [--seconds 3] [--rounds 150] [--more] [--json FILE]
 
-Starts everything itself with the trivial model `echo`: the gateway alone on one core; Triton, the sidecar and this client
-on the other one. Everything is measured in turn within one run (a question to Triton, the same to the gateway, to the
-gateway streamed, to a bare gRPC hop), because machines are noisy: trust differences and ratios more than sums.
+Starts everything itself with the trivial model `echo`: the gateway alone on one core; Triton, the sidecar and this
+client on the other one. Everything is measured in turn within one run (a question to Triton, the same to the gateway, to
+the gateway streamed, to a bare gRPC hop), because machines are noisy: trust differences and ratios more than sums.
 
-Every question is a new one, so nothing comes out of the answer cache. For the picture rows the gateway's cache is off and
-the sidecar's is on: the bytes go the whole way, and what the sidecar's work adds is told by itself. A real Triton on one
-core cannot keep a gateway busy; "saturated" rows have a stand-in that gives Triton's recorded responses at once.
+Every question is a new one, so nothing comes out of the answer cache. For the picture rows the gateway's cache is off
+and the sidecar's is on: the bytes go the whole way, and what the sidecar's work adds is told by itself. A real Triton on
+one core cannot keep a gateway busy: the "saturated" rows have a stand-in that gives Triton's recorded responses at once.
+"busy" is the gateway's share of its core; "a core" is turns/s divided by it, which other work on the machine hardly
+moves.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ _numbers: Iterator[int] = itertools.count(1)
 
 @dataclass(slots=True)
 class Way:
-    """One way of asking, and what was measured of it: milliseconds, turns a second, CPU seconds of the process `pid`."""
+    """One way of asking, and what was measured: milliseconds, turns a second, CPU seconds of the process `pid`."""
 
     case: str
     name: str
@@ -85,6 +87,10 @@ class Row:
     turns_per_second: float
     cpu_seconds_per_1000: float
     core_busy: float
+
+    @property
+    def turns_a_busy_second(self) -> float:
+        return self.turns_per_second / self.core_busy if self.core_busy else NAN
 
 
 class Bench:
@@ -211,9 +217,10 @@ def _shown(row: Row) -> list[str]:
         f"{row.turns_per_second:.0f}",
         f"{row.cpu_seconds_per_1000:.2f}",
         f"{row.core_busy:.0%}",
+        f"{row.turns_a_busy_second:.0f}",
     ]
     # The gateway idles while Triton is asked directly: its CPU then is nobody's figure.
-    values[5:] = ["", ""] if row.way == "Triton alone" else values[5:]
+    values[5:] = [""] * 3 if row.way == "Triton alone" else values[5:]
     return [row.case, row.way, *("" if "nan" in value else value for value in values)]
 
 
@@ -226,7 +233,8 @@ HEADER = [
     "added p95",
     "turns/s",
     "CPU s/1000",
-    "core busy",
+    "busy",
+    "a core",
 ]
 SIDECAR = (
     "sidecar: a photo of {sent_bytes:.0f} bytes becomes one of {prepared_bytes:.0f}; a turn with a new picture takes "
@@ -247,15 +255,15 @@ def _verdicts(rows: Sequence[Row]) -> list[str]:
                 verdict(f"{name}: added, p95", round(row.added_p95_ms, 2), ADDED_MS, unit=" ms"),
                 verdict(
                     f"{name}: turns/s a core",
-                    round(busy.turns_per_second),
+                    round(busy.turns_a_busy_second),
                     TURNS_A_SECOND,
                     most=False,
                 ),
                 verdict(f"{name}: CPU s per 1,000", round(cpu, 2), CPU_A_THOUSAND, unit=" s"),
             ]
         share = (
-            by_way["saturated, streamed"].turns_per_second
-            / by_way["saturated, whole"].turns_per_second
+            by_way["saturated, streamed"].turns_a_busy_second
+            / by_way["saturated, whole"].turns_a_busy_second
         )
         lines.append(
             verdict(f"{case}: streamed / whole", round(share, 3), STREAMED_SHARE, most=False)
@@ -273,7 +281,7 @@ async def _bench(options: argparse.Namespace) -> int:
     print(table(HEADER, [_shown(row) for row in bench.rows]))
     print("\n" + SIDECAR.format(**bench.sidecar) + "\n")
     print("\n".join(_verdicts(bench.rows)))
-    rows = [asdict(row) for row in bench.rows]
+    rows = [asdict(row) | {"turns_a_busy_second": row.turns_a_busy_second} for row in bench.rows]
     write_json(options.json, {"machine": here, "rows": rows, "sidecar": bench.sidecar})
     return 0
 

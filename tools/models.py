@@ -1,7 +1,7 @@
 """A model repository put together from several: the hosted models and the trivial one, for tests and benchmarks.
 
-    models = gather(folder, ("reader", "echo"))
-    House.open(folder, Ports.free(), models=models.names, repository=models.repository, weights=models.weights)
+models = gather(folder, ("reader", "echo"))
+House.open(folder, Ports.free(), models=models.names, repository=models.repository, weights=models.weights)
 """
 
 from __future__ import annotations
