@@ -20,8 +20,12 @@ class Keyboard:
             self._readline.set_completer_delims(" \t\n")
             self._readline.set_completer(_completer(commands))
             # libedit, which stands in for readline on macOS, has its own words.
-            libedit = "libedit" in (self._readline.__doc__ or "")
-            self._readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
+            if "libedit" in (self._readline.__doc__ or ""):
+                self._readline.parse_and_bind("bind ^I rl_complete")
+            else:
+                self._readline.parse_and_bind("tab: complete")
+                # Several lines that are pasted are one question.
+                self._readline.parse_and_bind("set enable-bracketed-paste on")
 
     def line(self, prompt: str) -> str:
         """The next line. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C."""

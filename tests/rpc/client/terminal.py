@@ -1,0 +1,104 @@
+"""A terminal with the `kefu` command in it: what a person would type, and what they would see."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from types import TracebackType
+from typing import Self
+
+from tests.fakes.gateway import PATIENCE_S, FakeGateway
+
+# Makes the terminal the command's own, so that Ctrl-C reaches it as a signal.
+_OWN_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, '-m', 'kefu_client', *sys.argv[1:]])"
+)
+_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+CTRL_C = "\x03"
+CTRL_D = "\x04"
+
+
+class Window:
+    """`kefu ARGUMENTS` on a terminal of 120 columns.
+
+    with Window(gateway, "chat") as window:
+        window.wait_for("you> ")
+        window.press("多少钱?\\n")
+        assert "299" in window.wait_for("you> ")
+        assert window.press(CTRL_D).end() == 0
+    """
+
+    def __init__(self, gateway: FakeGateway, *arguments: str, **environ: str) -> None:
+        self._unread = ""
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        inherited = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "INPUTRC")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _OWN_TERMINAL, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env={
+                **inherited,
+                "KEFU_ADDRESS": gateway.address,
+                "LC_ALL": "C.UTF-8",
+                "TERM": "xterm",
+                **environ,
+            },
+        )
+        os.close(theirs)
+
+    def press(self, text: str) -> Self:
+        os.write(self._ours, text.encode())
+        return self
+
+    def wait_for(self, text: str) -> str:
+        """What is shown from here on up to and with `text`, without colours and cursor codes."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in (shown := _CODES.sub("", self._unread)):
+            ready, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"{text!r} never came, but {shown!r}"
+            self._unread += self._read()
+        before, _, self._unread = shown.partition(text)
+        return before + text
+
+    def end(self) -> int:
+        """Waits until the command has ended; its exit code."""
+        return self._process.wait(PATIENCE_S)
+
+    def _read(self) -> str:
+        data = b""
+        while True:
+            try:
+                data += os.read(self._ours, 4096)
+            except OSError:
+                data = data or b"\n(the command has ended)"
+                raise AssertionError(self._unread + data.decode()) from None
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                continue  # the rest of a character is still to come
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        os.close(self._ours)
