@@ -11,7 +11,8 @@ is not part of the text and says how to answer; the same names in `engine_settin
 | --- | --- |
 | tokens | length of the answer in tokens, the text repeated or cut; 0 (default): the text once |
 | token_ms | pause before each token |
-| fixed_ms, item_ms | a device that serves whoever waits together, in fixed_ms + item_ms a request |
+| fixed_ms, item_ms | a device that serves whoever waits together, in fixed_ms + item_ms a request; `device_batch` |
+|                   | in `engine_settings` (default 64) is the most that it serves together |
 | crash_after | the process kills itself after so many tokens |
 | fail_after | the engine raises an error after so many tokens |
 | hang_after | the engine neither answers nor hears a cancellation after so many tokens |
@@ -28,7 +29,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 
-from engines.base import Chunk, ContractError, EngineContext, Job, Usage
+from engines.base import Chunk, ContractError, EngineContext, Job, Meter, Usage
 from engines.gate import TextGate
 
 _LOGPROB = -0.125
@@ -36,30 +37,55 @@ _POLL_SECONDS = 0.01
 _DIRECTIVE = b"@echo "
 
 
-class _Device:
-    """Serves all that wait at once, then the next ones: what batching on an accelerator looks like from outside."""
+class _Place:
+    """One request's place in the device's queue. Its owner may give it up while it waits."""
 
-    def __init__(self, closed: threading.Event) -> None:
+    def __init__(self, fixed: float, item: float) -> None:
+        self.fixed = fixed
+        self.item = item
+        self.given_up = False
+        self.served = threading.Event()
+
+
+class _Device:
+    """Serves all that wait at once, `most` together, then the next ones: an accelerator as it looks from outside.
+
+    What is being served cannot be stopped; what waits can.
+    """
+
+    def __init__(self, closed: threading.Event, most: int, meter: Meter) -> None:
         self._closed = closed
-        self._queue: queue.SimpleQueue[tuple[float, float, threading.Event]] = queue.SimpleQueue()
+        self._most = most
+        self._meter = meter
+        self._queue: queue.SimpleQueue[_Place] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="echo-device", daemon=True).start()
 
-    def serve(self, fixed: float, item: float) -> None:
-        """Returns when the device has served this request; the first of a batch says how long it takes."""
-        done = threading.Event()
-        self._queue.put((fixed, item, done))
-        while not done.wait(0.1) and not self._closed.is_set():
-            pass
+    def serve(self, fixed: float, item: float, cancelled: Callable[[], bool]) -> None:
+        """Returns when the device has served this request, or it was cancelled while it waited. Seconds; the first of
+        a batch says how long it takes."""
+        place = _Place(fixed, item)
+        self._queue.put(place)
+        while not place.served.wait(_POLL_SECONDS) and not self._closed.is_set():
+            if cancelled():
+                place.given_up = True
+                return
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            fixed, item, first = self._queue.get()
-            together = [first]
-            while not self._queue.empty():
-                together.append(self._queue.get()[2])
-            self._closed.wait(fixed + item * len(together))
-            for served in together:
-                served.set()
+            together = [place for place in [self._queue.get()] if not place.given_up]
+            while together and len(together) < self._most and not self._queue.empty():
+                place = self._queue.get()
+                if not place.given_up:
+                    together.append(place)
+            if not together:
+                continue
+            seconds = together[0].fixed + together[0].item * len(together)
+            self._closed.wait(seconds)
+            self._meter.add("kefu_echo_device_busy_seconds_total", seconds)
+            self._meter.add("kefu_echo_device_batches_total")
+            self._meter.add("kefu_echo_device_served_total", len(together))
+            for place in together:
+                place.served.set()
 
 
 class EchoEngine:
@@ -69,7 +95,8 @@ class EchoEngine:
         self._defaults = context.card.settings
         self._vocabulary = 256 + len(context.card.raw["tokenizer_source"]["specials"])
         self._closed = threading.Event()
-        self._device = _Device(self._closed)
+        most = int(context.card.settings.get("device_batch", 64))
+        self._device = _Device(self._closed, most, context.meter)
 
     def start(self) -> None:
         """Has nothing to load."""
@@ -84,7 +111,7 @@ class EchoEngine:
             raise ContractError("bad_tensor", "input_ids has an id outside the vocabulary")
         how, text = _directive(bytes(i for i in job.input_ids if i < 256), self._defaults)
         if how["fixed_ms"] or how["item_ms"]:
-            self._device.serve(how["fixed_ms"] / 1000, how["item_ms"] / 1000)
+            self._device.serve(how["fixed_ms"] / 1000, how["item_ms"] / 1000, cancelled)
         count = int(how["tokens"]) or len(text)
         tokens = itertools.islice(
             itertools.cycle(text or b"."), min(count, job.sampling.max_tokens)
