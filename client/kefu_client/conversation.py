@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -24,6 +25,8 @@ from kefu.media.v1.picture_pb2 import PictureReport
 from kefu_client.caller import Caller
 from kefu_client.errors import KefuCallError
 from kefu_client.question import Settings, question
+
+_SLICE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,7 @@ class Conversation:
         seconds (None: waits as long as it takes); then the stream goes on.
         """
         if self._end is None:
-            try:
-                item = self._news.get(timeout=timeout)
-            except queue.Empty:
-                raise _too_long() from None
+            item = self._wait(timeout)
             if isinstance(item, News):
                 return item
             self._end = item
@@ -128,6 +128,17 @@ class Conversation:
     def close(self) -> None:
         """Ends the stream now."""
         self._call.cancel()
+
+    def _wait(self, timeout: float | None) -> News | _End:
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                # In slices: a Ctrl-C in the instant before the wait is noticed after it.
+                return self._news.get(timeout=min(left, _SLICE_SECONDS))
+            except queue.Empty:
+                if left <= _SLICE_SECONDS:
+                    raise _too_long() from None
 
     def _read(self) -> None:
         error: KefuCallError | None = None

@@ -65,13 +65,32 @@ class Window:
 
     def wait_for(self, text: str) -> str:
         """What is shown from here on up to and with `text`, without colours and cursor codes."""
-        deadline = time.monotonic() + PATIENCE_S
-        while text not in (shown := _CODES.sub("", self._unread)):
-            ready, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"{text!r} never came, but {shown!r}"
-            self._unread += self._read()
+        shown = self._until(text, PATIENCE_S)
+        assert text in shown, f"{text!r} never came, but {shown!r}"
         before, _, self._unread = shown.partition(text)
         return before + text
+
+    def press_until(self, key: str, text: str) -> str:
+        """Presses the key, again where nothing happens, until `text` is shown.
+
+        Python does not notice a Ctrl-C that comes while readline is still drawing the key before it (a person is
+        slower, and would press it again).
+        """
+        for _ in range(int(PATIENCE_S)):
+            self.press(key)
+            if text in self._until(text, 1.0):
+                break
+        return self.wait_for(text)
+
+    def _until(self, text: str, seconds: float) -> str:
+        """All that is unread, once `text` is in it or the time is over."""
+        deadline = time.monotonic() + seconds
+        while text not in (shown := _CODES.sub("", self._unread)):
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._ours], [], [], left)[0]:
+                break
+            self._unread += self._read()
+        return shown
 
     def end(self) -> int:
         """Waits until the command has ended; its exit code."""

@@ -11,6 +11,7 @@ from kefu.chat.v1.answer_pb2 import Answer, FinishReason, RiskLevel
 from kefu.chat.v1.chat_service_pb2 import Delta
 from kefu.media.v1.picture_pb2 import Box, Crop, PictureReport, PictureSize, QualityFinding
 from kefu_client.cli.table import width
+from kefu_common.errors import KefuError, Reason
 from tests.fakes.gateway import FakeGateway
 from tests.rpc.client.conftest import Kefu, Stdin
 
@@ -131,6 +132,35 @@ def test_the_whole_answer_wins_over_its_pieces(
 ) -> None:
     gateway.will(*(Delta(text=piece) for piece in pieces), _answer())
     assert kefu("chat", "-q", "为什么?")[1] == shown
+
+
+def test_an_interrupted_answer_is_shown_whole(gateway: FakeGateway, kefu: Kefu) -> None:
+    interruption = KefuError(Reason.TURN_INTERRUPTED, "gone", retry_after=0.01)
+    script = ((Delta(text="因为"), interruption), (Delta(text="因"), _answer()))
+    for steps in (*script, *script):
+        gateway.will(*steps)
+    assert kefu("chat", "-q", "为什么?") == (
+        0,
+        "因为\nThe gateway broke off here. The whole answer follows:\n因为超过 7 天。\n",
+        "",
+    )
+    lines = [json.loads(line) for line in kefu("chat", "--json-lines", "为什么?")[1].splitlines()]
+    assert [list(line) for line in lines] == [["delta"], ["interrupted"], ["answer"]]
+    assert lines[1]["interrupted"]["reason"] == "TURN_INTERRUPTED"
+
+
+def test_rows_of_earlier_rounds_are_told_apart(gateway: FakeGateway, kefu: Kefu, page: str) -> None:
+    answer = _answer()
+    answer.evidence[0].rounds_back = 1
+    answer.evidence.add(text="older", rounds_back=3, picture=2)
+    gateway.will(answer)
+    report = kefu("chat", "--image", page, "the first one?")[1]
+    for name, row in (
+        ("picture 0 of the round before", "审核结果 拒绝"),
+        ("退款.png", "order id 7"),
+        ("picture 2 of 3 rounds before", "older"),
+    ):
+        assert any(name in line and row in line for line in report.splitlines())
 
 
 def test_json_is_one_whole_document(gateway: FakeGateway, kefu: Kefu, page: str) -> None:

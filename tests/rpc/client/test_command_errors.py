@@ -27,6 +27,7 @@ from tests.rpc.client.conftest import Kefu, Stdin
         (["chat", "--context", "LIST", "hi"], None, "context is a JSON object"),
         (["chat", "--max-tokens", "-1", "hi"], None, "max_tokens"),
         (["chat", "--address", "http://x:1", "hi"], None, "without http://"),
+        (["upload", "没有.png"], None, "没有.png: no such file or directory"),
         (["chat", "--token-file", "nowhere", "hi"], None, "nowhere: no such file"),
     ],
 )
@@ -110,6 +111,7 @@ def test_a_failed_call_is_json_as_well(gateway: FakeGateway, kefu: Kefu, form: s
     [
         (Status(grpc.StatusCode.UNIMPLEMENTED, "?"), "is it a Kefu gateway?"),
         (Status(grpc.StatusCode.DEADLINE_EXCEEDED, "?"), "--timeout"),
+        (Status(grpc.StatusCode.RESOURCE_EXHAUSTED, "message larger than max"), "kefu upload FILE"),
         (Status(grpc.StatusCode.PERMISSION_DENIED, "blocked"), "PERMISSION_DENIED: blocked"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 
 from kefu.chat.v1.answer_pb2 import Answer
 from kefu.chat.v1.chat_service_pb2 import Delta
-from kefu_client import KefuCallError, KefuClient
+from kefu.media.v1.picture_pb2 import PictureReport
+from kefu_client import Interrupted, KefuCallError, KefuClient, picture
 from kefu_common.errors import KefuError, Reason
 from tests.fakes.gateway import FakeGateway, Status
 
@@ -86,6 +87,69 @@ def test_repetitions_share_one_deadline(gateway: FakeGateway) -> None:
     with KefuClient(gateway.address, timeout=10) as client:
         client.ask("hi")
     assert gateway.calls[1].seconds_left < 9.8
+
+
+def _interrupted() -> KefuError:
+    return KefuError(Reason.TURN_INTERRUPTED, "the gateway went away", retry_after=0.01)
+
+
+def test_an_interrupted_answer_is_asked_again_and_nothing_is_told_twice(
+    gateway: FakeGateway, client: KefuClient
+) -> None:
+    gateway.will(PictureReport(), Delta(text="因为"), _interrupted())
+    gateway.will(KefuError(Reason.OVERLOADED, "not yet", retry_after=0.01))
+    gateway.will(PictureReport(), Delta(text="因为超过"), Answer(text="因为超过 7 天。"))
+    with client.stream("hi", picture(b"x")) as stream:
+        events = list(stream)
+    assert [type(event) for event in events] == [PictureReport, Delta, Interrupted, Answer]
+    assert isinstance(events[2], Interrupted)
+    assert events[2].error.reason == "TURN_INTERRUPTED"
+    assert stream.answer.text == "因为超过 7 天。"
+    assert len({call.question.request_id for call in gateway.calls}) == 1
+
+
+def test_the_text_of_an_interrupted_answer_goes_on(
+    gateway: FakeGateway, client: KefuClient
+) -> None:
+    gateway.will(Delta(text="因为"), _interrupted())
+    gateway.will(Delta(text="因"), Answer(text="因为超过 7 天。"))
+    with client.stream("hi") as stream:
+        assert list(stream.text()) == ["因为", "超过 7 天。"]
+
+
+def test_a_text_that_turned_out_otherwise_is_an_error(
+    gateway: FakeGateway, client: KefuClient
+) -> None:
+    """Half of one answer and half of another must not look like an answer."""
+    gateway.will(Delta(text="因为"), _interrupted())
+    gateway.will(Answer(text="审核没有通过。"))
+    given = []
+    with client.stream("hi") as stream:
+        with pytest.raises(KefuCallError) as caught:
+            given += list(stream.text())
+        assert caught.value.reason == "TURN_INTERRUPTED"
+        assert stream.answer.text == "审核没有通过。"
+
+
+def test_a_whole_answer_that_was_interrupted_is_asked_again(
+    gateway: FakeGateway, client: KefuClient
+) -> None:
+    gateway.will(_interrupted())
+    gateway.will(Answer(text="whole"))
+    assert client.ask("hi").text == "whole"
+    assert len({call.question.request_id for call in gateway.calls}) == 1
+
+
+def test_interruptions_count_as_tries(gateway: FakeGateway) -> None:
+    for _ in range(2):
+        gateway.will(Delta(text="a"), _interrupted())
+    with (
+        KefuClient(gateway.address, attempts=2) as client,
+        client.stream("hi") as stream,
+        pytest.raises(KefuCallError) as caught,
+    ):
+        list(stream)
+    assert caught.value.reason == "TURN_INTERRUPTED"
 
 
 def test_cancel_ends_the_wait_for_the_next_try(gateway: FakeGateway) -> None:
