@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
@@ -79,7 +80,7 @@ def contract_inputs(
     ids: list[int], pictures: list[bytes], sampling: dict[str, Any]
 ) -> list[InferInput]:
     """The four input tensors of the contract (DESIGN §5), with the batch dimension."""
-    values = {
+    values: dict[str, tuple[str, NDArray[Any]]] = {
         "input_ids": ("INT32", np.array([ids], np.int32)),
         "images": ("UINT8", np.frombuffer(b"".join(pictures), np.uint8).reshape(1, -1)),
         "image_sizes": ("INT32", np.array([[len(p) for p in pictures]], np.int32).reshape(1, -1)),

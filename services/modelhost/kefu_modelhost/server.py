@@ -15,6 +15,7 @@ from kefu_modelhost.orphans import RUN_VARIABLE, Run
 from kefu_modelhost.settings import Settings
 
 _LOG_TAIL = 4000
+_STUB = "triton_python_backend_stub"
 
 
 class TritonServer:
@@ -40,9 +41,16 @@ class TritonServer:
     def exit_code(self) -> int | None:
         return self._process.returncode if self._process else None
 
-    def stubs(self) -> frozenset[int]:
-        """Processes of this run besides the server itself: the models' stubs."""
-        return frozenset(orphans.processes(self._run)) - {self.pid} if self._run else frozenset()
+    def stubs(self) -> dict[int, str]:
+        """The models' processes of this run: process id to model name."""
+        found = {}
+        for pid in orphans.processes(self._run) if self._run else ():
+            with contextlib.suppress(OSError):
+                # "<stub> <repository>/<model>/<version>/model.py <region> …"
+                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if Path(arguments[0].decode()).name == _STUB and len(arguments) > 1:
+                    found[pid] = Path(arguments[1].decode()).parent.parent.name
+        return found
 
     async def start(self) -> None:
         self._run = Run(secrets.token_hex(6))

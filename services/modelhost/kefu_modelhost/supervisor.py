@@ -8,8 +8,12 @@ What can go wrong, and what is done:
 | seen | how | answer |
 | --- | --- | --- |
 | the server died | its process ended | clear its remains, start again (with growing pauses) |
-| a stub died | its process is gone | unload and load the models |
-| a model hangs | a probe without an answer, and nothing else moves | unload and load; if that fails, start again |
+| a stub died | its process is gone | one model: as above; several: unload and load that model |
+| a model hangs | a probe without an answer, and nothing else moves | the same |
+| the server hangs | it does not even give its metrics | as if it had died |
+
+Triton never ends the streams of a stub that died.  Ending the server ends them at once, and the callers hear of it; where
+other models have callers of their own, those of the dead one are left to their stream timeout.
 
 A probe waits in the same queue as everybody: a slow answer from a busy model is no hang, so the backend's own counter
 of work done (`kefu_vlm_progress_total`) is looked at before anything is torn down.
@@ -21,7 +25,7 @@ import asyncio
 import contextlib
 import fcntl
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,11 +55,11 @@ _UNLOAD_SECONDS = 15.0
 
 
 class Lost(Exception):
-    """The server or a model stopped answering; `restart` when the server itself must go."""
+    """The server stopped answering, or the models named."""
 
-    def __init__(self, problem: str, *, restart: bool) -> None:
+    def __init__(self, problem: str, *models: str) -> None:
         super().__init__(problem)
-        self.restart = restart
+        self.models = models
 
 
 class Supervisor:
@@ -136,12 +140,12 @@ class Supervisor:
     async def _recover(self, lost: Lost) -> bool:
         """One attempt; False when it failed and the next one should wait."""
         try:
-            if lost.restart or not self._server.alive:
+            if lost.models and len(self._cards) > 1 and self._server.alive:
+                self.status.reloads += 1
+                await self._load(lost.models, unload=True)
+            else:
                 await self._server.kill()
                 await self._start()
-            else:
-                self.status.reloads += 1
-                await self._load(unload=True)
             return True
         except (Lost, SetupError, ProbeError) as error:
             self.status.change("recovering", str(error))
@@ -155,7 +159,7 @@ class Supervisor:
         self.status.triton_pid = self._server.pid
         self.status.write()
         await self._answering(self._live(), self._settings.start_timeout)
-        await self._load(unload=False)
+        await self._load(self._settings.model_names, unload=False)
         return True
 
     async def _live(self) -> None:
@@ -165,11 +169,13 @@ class Supervisor:
                     return
             await asyncio.sleep(0.1)
 
-    async def _load(self, *, unload: bool) -> None:
-        for card in self._cards:
-            self.status.models[card.name].state = "loading"
+    async def _load(self, names: Sequence[str], *, unload: bool) -> None:
+        for name in names:
+            self.status.models[name].state = "loading"
         self.status.write()
         for card, probe in zip(self._cards, self._probes, strict=True):
+            if card.name not in names:
+                continue
             if unload:
                 await self._answering(
                     self._client.unload_model(card.name, client_timeout=_UNLOAD_SECONDS),
@@ -203,16 +209,13 @@ class Supervisor:
             if death.done():
                 raise Lost(
                     f"tritonserver ended with {death.result()}: {_last_error(self._server.log_tail())}"
-                    f" (log: {self._server.log_path})",
-                    restart=True,
+                    f" (log: {self._server.log_path})"
                 )
-            raise Lost(f"no answer from tritonserver in {timeout:g} s", restart=True)
+            raise Lost(f"no answer from tritonserver in {timeout:g} s")
         except InferenceServerException as error:
-            raise Lost(f"tritonserver refused: {error.message()}", restart=True) from error
+            raise Lost(f"tritonserver refused: {error.message()}") from error
         except grpc.aio.AioRpcError as error:
-            raise Lost(
-                f"tritonserver: {error.code().name}: {error.details()}", restart=True
-            ) from error
+            raise Lost(f"tritonserver: {error.code().name}: {error.details()}") from error
         finally:
             for pending in (task, death):
                 pending.cancel()
@@ -226,9 +229,12 @@ class Supervisor:
         while True:
             await asyncio.sleep(_TICK)
             if not self._server.alive:
-                raise Lost(f"tritonserver ended with {self._server.exit_code}", restart=True)
-            if dead := stubs - await asyncio.to_thread(self._server.stubs):
-                raise Lost(f"{len(dead)} model process(es) died", restart=False)
+                raise Lost(f"tritonserver ended with {self._server.exit_code}")
+            alive = await asyncio.to_thread(self._server.stubs)
+            if dead := sorted({model for pid, model in stubs.items() if pid not in alive}):
+                for model in dead:
+                    self.status.models[model].state = "lost"
+                raise Lost(f"the process of {', '.join(dead)} died", *dead)
             if time.monotonic() >= next_probe:
                 for card, probe in zip(self._cards, self._probes, strict=True):
                     await self._probe(card, probe)
@@ -244,11 +250,13 @@ class Supervisor:
                 )
             except ProbeError as error:
                 after = await read_progress(self._settings.metrics_address, card.name)
-                if before is not None and after is not None and after > before:
+                if after is None:
+                    raise Lost(f"{error}, and no metrics either") from error
+                if before is not None and after > before:
                     log.info("modelhost.busy", model=card.name)
                     continue
                 status.state = "lost"
-                raise Lost(str(error), restart=False) from error
+                raise Lost(str(error), card.name) from error
             status.state, status.probe_ms = "ready", round(took * 1000)
             self.status.write()
             return

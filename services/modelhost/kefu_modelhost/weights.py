@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from kefu_modelhost.card import ModelCard, WeightsFile, find_card
 from kefu_modelhost.errors import SetupError, WeightsError
