@@ -23,6 +23,7 @@ class Kept:
     inbox: dict[str, Entry] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, Answer | Failure] = field(default_factory=dict)
+    one_offs: set[str] = field(default_factory=set)  # answered without a turn
     holder: str = ""
     fence: int = 0
     until: float = 0.0
@@ -117,7 +118,8 @@ class ModelSessions:
         if kept and keep_turn and turn in kept.turns:
             return
         outcomes = [kept.outcomes.get(one) if kept else None for one in turn.request_ids]
-        if not keep_turn and all(outcome == turn.answer for outcome in outcomes):
+        one_off = kept is not None and kept.one_offs.issuperset(turn.request_ids)
+        if not keep_turn and one_off and all(outcome == turn.answer for outcome in outcomes):
             return
         kept = self.held(key, fence)
         if kept is None:
@@ -135,6 +137,7 @@ class ModelSessions:
             self.pictures.setdefault(key, set()).update(hashes)
         else:
             until = max(until, kept.expires)
+            kept.one_offs.update(turn.request_ids)
         for request_id in turn.request_ids:
             kept.inbox.pop(request_id, None)
             kept.outcomes[request_id] = turn.answer

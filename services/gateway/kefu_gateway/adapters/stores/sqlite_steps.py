@@ -136,8 +136,10 @@ def withdraw(connection: sqlite3.Connection, key: SessionKey, request_id: str, n
         " WHERE session = ? AND request_id = ? AND state = 'pending'",
         (row.id, request_id),
     )
+    if changed.rowcount == 0:
+        return ""
     _settle(connection, row.id, now)
-    return (row.holder or "") if changed.rowcount == 1 else ""
+    return row.holder or ""
 
 
 def commit(
