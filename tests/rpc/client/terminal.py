@@ -15,7 +15,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from tests.fakes.gateway import PATIENCE_S, FakeGateway
+from tests.fakes.gateway import PATIENCE_S
 
 # Makes the terminal the command's own, so that Ctrl-C reaches it as a signal.
 _OWN_TERMINAL = (
@@ -31,14 +31,14 @@ CTRL_D = "\x04"
 class Window:
     """`kefu ARGUMENTS` on a terminal of 120 columns.
 
-    with Window(gateway, "chat") as window:
+    with Window(gateway.address, "chat") as window:
         window.wait_for("you> ")
         window.press("多少钱?\\n")
         assert "299" in window.wait_for("you> ")
         assert window.press(CTRL_D).end() == 0
     """
 
-    def __init__(self, gateway: FakeGateway, *arguments: str, **environ: str) -> None:
+    def __init__(self, address: str, *arguments: str, **environ: str) -> None:
         self._unread = ""
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
@@ -51,7 +51,7 @@ class Window:
             start_new_session=True,
             env={
                 **inherited,
-                "KEFU_ADDRESS": gateway.address,
+                "KEFU_ADDRESS": address,
                 "LC_ALL": "C.UTF-8",
                 "TERM": "xterm",
                 **environ,

@@ -184,7 +184,7 @@ def test_a_person_sees_the_bar_and_what_to_do_next(gateway: FakeGateway, tmp_pat
     path = tmp_path / "page.png"
     path.write_bytes(_picture(4))
     gateway.uploads.breaks.append((2, CUT))
-    with Window(gateway, "upload", str(path)) as window:
+    with Window(gateway.address, "upload", str(path)) as window:
         window.wait_for("page.png  [..............................]   0%  0.0 of 1.0 MiB")
         window.wait_for("the stream was cut: goes on in 0.2 s")
         window.wait_for("page.png  [###############...............]  50%  0.5 of 1.0 MiB")

@@ -30,7 +30,7 @@ def hosting(gateway: FakeGateway) -> FakeGateway:
 
 @pytest.fixture
 def window(hosting: FakeGateway) -> Iterator[Window]:
-    with Window(hosting, "chat") as opened:
+    with Window(hosting.address, "chat") as opened:
         opened.wait_for(PROMPT)
         yield opened
 
@@ -41,7 +41,7 @@ def test_a_conversation(hosting: FakeGateway) -> None:
     answer.confidence.score, answer.confidence.method = 0.93, "token_logprobs"
     hosting.will(Delta(text="299"), gate, KeepAlive(), Delta(text=" 元"), answer)
     hosting.will(Answer(text="from the cache"))
-    with Window(hosting, "chat") as window:
+    with Window(hosting.address, "chat") as window:
         greeting = window.wait_for(PROMPT)
         assert f"Kefu at {hosting.address}, model reader" in greeting
         window.press("多少钱?\n")
@@ -70,7 +70,7 @@ def test_without_live_streams_every_question_is_a_call(hosting: FakeGateway) -> 
     hosting.converses = False
     hosting.will(Delta(text="one"), Answer(text="one"))
     hosting.will(Answer(text="two"))
-    with Window(hosting, "chat", "--session", "s-1", "--temperature", "0") as window:
+    with Window(hosting.address, "chat", "--session", "s-1", "--temperature", "0") as window:
         window.wait_for(PROMPT)
         window.press("first\n")
         assert "kefu> one" in window.wait_for(PROMPT)
@@ -84,7 +84,7 @@ def test_without_live_streams_every_question_is_a_call(hosting: FakeGateway) -> 
 def test_resuming_says_how_much_is_there(hosting: FakeGateway) -> None:
     hosting.sessions["s-1"] = [Turn(number=1), Turn(number=2)]
     hosting.will(Answer(text="yes"))
-    with Window(hosting, "chat", "--session", "s-1") as window:
+    with Window(hosting.address, "chat", "--session", "s-1") as window:
         assert "session s-1: 2 turns so far." in window.wait_for(PROMPT)
         window.press("hi\n").wait_for(PROMPT)
         window.press("/session\n")
@@ -224,7 +224,7 @@ def test_save_and_report(hosting: FakeGateway, tmp_path: Path) -> None:
         quality=[QualityFinding(severity=0.6, advice="太暗，请重拍")],
     )
     hosting.will(report, Answer(text="dark", pictures=[report]))
-    with Window(hosting, "chat", "--session", "s-1", "--image", str(page)) as window:
+    with Window(hosting.address, "chat", "--session", "s-1", "--image", str(page)) as window:
         window.wait_for("[1 picture]> ")
         window.press("what is it?\n")
         assert "page.png: 太暗，请重拍" in window.wait_for(PROMPT)
@@ -260,7 +260,7 @@ def test_a_stream_that_breaks_is_opened_again(hosting: FakeGateway, window: Wind
 
 
 def test_a_gateway_that_stays_away_leaves_the_window_open(hosting: FakeGateway) -> None:
-    with Window(hosting, "chat", "--timeout", "30") as window:
+    with Window(hosting.address, "chat", "--timeout", "30") as window:
         window.wait_for(PROMPT)
         for _ in range(3):
             hosting.will(Status(grpc.StatusCode.UNAVAILABLE, "nobody here"))
@@ -271,6 +271,6 @@ def test_a_gateway_that_stays_away_leaves_the_window_open(hosting: FakeGateway) 
 
 
 def test_a_gateway_that_is_not_there_at_all(hosting: FakeGateway, tmp_path: Path) -> None:
-    with Window(hosting, "chat", KEFU_ADDRESS=f"unix:{tmp_path}/nobody.sock") as window:
+    with Window(hosting.address, "chat", KEFU_ADDRESS=f"unix:{tmp_path}/nobody.sock") as window:
         window.wait_for("kefu: cannot reach a gateway")
         assert window.end() == 1
