@@ -13,15 +13,14 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from bench.pictures_screens import (
     BRANDS,
-    SIGNS,
     WORDS,
     Screen,
     finished,
-    font_of,
     ink_on,
     phone_screen,
     wallpaper,
 )
+from bench.pictures_signs import SIGNS, font_of
 
 Drawn = tuple[Image.Image, str]
 

@@ -22,13 +22,22 @@ from kefu_preprocess.domain.values import CropMode, Job, Limits, Profile
 # 3 MP: the reader's OCR shrinks what is longer than 2,000 pixels anyway.
 _BUDGET = 3_000_000
 
+
+def _profile(contrast: float, sharpen: float, clahe: float, webp: int) -> Profile:
+    return Profile(
+        contrast=contrast, sharpen=sharpen, clahe=clahe, webp_quality=webp, max_pixels=_BUDGET
+    )
+
+
 PROFILES: dict[str, Profile] = {
-    "nothing, WebP 80": Profile(contrast=1, sharpen=0, webp_quality=80, max_pixels=_BUDGET),
-    "contrast 1.3": Profile(contrast=1.3, sharpen=0, webp_quality=80, max_pixels=_BUDGET),
-    "sharpen 0.5": Profile(contrast=1, sharpen=0.5, webp_quality=80, max_pixels=_BUDGET),
-    "sharpen 1.5": Profile(contrast=1, sharpen=1.5, webp_quality=80, max_pixels=_BUDGET),
-    "contrast 1.3, sharpen 1.5": Profile(webp_quality=80, max_pixels=_BUDGET),
-    "clahe 2": Profile(contrast=1, sharpen=0, clahe=2, webp_quality=80, max_pixels=_BUDGET),
+    "nothing, WebP 80": _profile(1, 0, 0, 80),
+    "nothing, WebP 90": _profile(1, 0, 0, 90),
+    "nothing, WebP 95": _profile(1, 0, 0, 95),
+    "contrast 1.3, WebP 90": _profile(1.3, 0, 0, 90),
+    "sharpen 0.5, WebP 90": _profile(1, 0.5, 0, 90),
+    "sharpen 1.5, WebP 90": _profile(1, 1.5, 0, 90),
+    "both (usual), WebP 90": _profile(1.3, 1.5, 0, 90),
+    "CLAHE 2, WebP 90": _profile(1, 0, 2, 90),
 }
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
-from tests.unit.preprocess.pictures import encoded, noise, opened, png_bomb
 
 from kefu.media.v1 import picture_pb2
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu_common.errors import KefuError, Reason
 from kefu_common.status import from_call_error
 from kefu_preprocess.app import SERVICE, Sidecar
+from tests.unit.preprocess.pictures import encoded, noise, opened, png_bomb
 
 # The generated stub has no types.
 Stub = Any
@@ -207,7 +207,7 @@ async def test_callers_that_go_away_leave_the_queue_and_no_slot_is_lost(
     tasks = [asyncio.ensure_future(_wait(call)) for call in calls]
     async with asyncio.timeout(10):
         # The worker has begun: cancelling must not free its slot. A plain counter, so there is no event to wait for.
-        while sidecar.pool.busy == 0:  # noqa: ASYNC110
+        while sidecar.pool.busy == 0:
             await asyncio.sleep(0.005)
     for call in calls:
         call.cancel()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.unit.preprocess.pictures import encoded, noise
 
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
+from tests.unit.preprocess.pictures import encoded, noise
 
 COMMAND = [sys.executable, "-m", "kefu_preprocess"]
 

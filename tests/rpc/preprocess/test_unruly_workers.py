@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.unit.preprocess.pictures import encoded, noise
 
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters.pool import WorkerPool
 from kefu_preprocess.adapters.process import WorkerGoneError
 from kefu_preprocess.domain.values import Job, Limits
+from tests.unit.preprocess.pictures import encoded, noise
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("unruly_worker.py")))
 PICTURE = encoded(noise(40, 30), "PNG")

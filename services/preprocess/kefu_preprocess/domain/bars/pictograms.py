@@ -85,7 +85,7 @@ def _battery_likeness(layer: Layer, glyph: Glyph, height: float) -> float:
     tall, wide = glyph.height, glyph.width
     aspect = wide / tall
     lying = 1.55 <= aspect <= 2.9 and 0.6 * height <= tall <= 1.5 * height
-    standing = 0.4 <= aspect <= 0.72 and 0.9 * height <= tall <= 1.8 * height
+    standing = 0.4 <= aspect <= 0.72 and 0.95 * height <= tall <= 1.8 * height
     if not (lying or standing) or tall < 7:
         return 0.0
     mask = (layer.labels[glyph.top : glyph.bottom, glyph.left : glyph.right] == glyph.label).astype(
@@ -102,9 +102,12 @@ def _battery_likeness(layer: Layer, glyph: Glyph, height: float) -> float:
         straight = float(rows[1:-1].min()) if tall > 4 else 0.0
         return fill if fill >= 0.9 and straight >= 0.8 else 0.0
     cap = float(rows[: max(1, tall // 12)].mean())
+    # An 8 or a 0 is as full, and as narrow on top, but round below as well.
+    floor = float(rows[-max(1, tall // 14) :].mean())
     body_rows = rows[tall // 5 :]
     fill = float(body_rows.mean())
-    return fill if fill >= 0.9 and 0.25 <= cap <= 0.8 and float(body_rows[:-2].min()) > 0.8 else 0.0
+    straight = float(body_rows[:-2].min()) > 0.8
+    return fill if fill >= 0.9 and 0.25 <= cap <= 0.8 and straight and floor >= 0.7 else 0.0
 
 
 Box = tuple[int, int, int, int]

@@ -71,9 +71,9 @@ def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
         return None
     if not boundary.clear and not boundary.edge:
         evidence -= 0.1
-    if not row.pictograms and not boundary.edge:
+    if boundary.edge and not row.pictograms and _tidy(strip, row):
         # A receipt's time and price stand like a clock and a battery: without a pictogram there must be a band.
-        evidence -= _TIDY
+        evidence += _TIDY
     return StatusBar(boundary.cut, min(0.99, evidence), row, boundary)
 
 
@@ -82,7 +82,13 @@ def _evidence(strip: Strip, row: Row) -> float:
     sum_ = 0.0
     if row.clock is not None:
         sum_ += 0.15 + 0.4 * min(1.0, (row.clock.likeness - LEAST_LIKENESS) / 0.1)
-    across = [each for each in row.pictograms if _across(strip, row, each.left, each.right)]
+    across = [
+        each
+        for each in row.pictograms
+        if _across(strip, row, each.left, each.right)
+        # No maker puts the battery at the left.
+        and (each.sign is not Sign.BATTERY or each.left > 0.5 * strip.width)
+    ]
     signs = {each.sign for each in across}
     if signs == {Sign.BATTERY} and _company(strip, row, across) < 2:
         # A lone rounded box may be any button: a battery has a percentage or other glyphs beside it.
@@ -101,8 +107,6 @@ def _evidence(strip: Strip, row: Row) -> float:
     if row.others:
         # Two clocks side by side are two phones on one picture.
         return 0.0
-    if not signs and _tidy(strip, row):
-        sum_ += _TIDY
     gap = _widest_gap(strip, row)
     if gap < 0.1:
         sum_ -= 0.25
@@ -188,6 +192,8 @@ def _widest_gap(strip: Strip, row: Row) -> float:
         if edge is not None:
             widest = max(widest, glyph.left - edge)
         edge = glyph.right if edge is None else max(edge, glyph.right)
+    if row.clock is not None and edge is not None and edge <= row.clock.right + 1:
+        return 1.0  # a clock with nothing beside it
     return widest / strip.width
 
 
