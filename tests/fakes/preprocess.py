@@ -9,13 +9,12 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_status import rpc_status
 
 from kefu.media.v1 import picture_pb2
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from kefu_common.errors import KefuError
-from kefu_common.status import to_status
+from kefu_common.status import to_rpc_status
 
 
 class FakePreprocess(pb_grpc.PreprocessServiceServicer):
@@ -56,7 +55,7 @@ class FakePreprocess(pb_grpc.PreprocessServiceServicer):
         if self.hold is not None:
             await self.hold.wait()
         if self.error is not None:
-            status = rpc_status.to_status(to_status(self.error))
+            status = to_rpc_status(self.error)
             await context.abort_with_status(status)  # type: ignore[attr-defined]
         report = picture_pb2.PictureReport(
             sha256=hashlib.sha256(request.data).hexdigest(),

@@ -83,6 +83,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         assert self._server is not None
         await self._server.stop(0)
 
+    async def ServerLive(
+        self, request: service_pb2.ServerLiveRequest, context: grpc.aio.ServicerContext
+    ) -> service_pb2.ServerLiveResponse:
+        return service_pb2.ServerLiveResponse(live=True)
+
     async def ModelStreamInfer(
         self,
         request_iterator: AsyncIterator[service_pb2.ModelInferRequest],

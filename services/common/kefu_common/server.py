@@ -16,10 +16,9 @@ from typing import Any
 
 import grpc
 import structlog
-from grpc_status import rpc_status
 
 from kefu_common.errors import KefuError, Reason
-from kefu_common.status import CODES, to_status
+from kefu_common.status import CODES, to_rpc_status
 
 REQUEST_ID_KEY = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -162,7 +161,7 @@ class _Watch:
         context: Any = self._context
         if context.done():
             return  # the caller has gone meanwhile: there is nobody to tell
-        await context.abort_with_status(rpc_status.to_status(to_status(known)))
+        await context.abort_with_status(to_rpc_status(known))
 
     def _tell(self, code: grpc.StatusCode, reason: Reason | None) -> None:
         seconds = time.perf_counter() - self._start

@@ -104,12 +104,10 @@ def to_status(error: KefuError) -> status_pb2.Status:
             subject=metadata.get("quota", ""), description=error.message
         )
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
-    retry_after = error.retry_after
-    if retry_after is None:
-        retry_after = DEFAULT_RETRY_AFTER.get(error.reason)
-    if retry_after is not None:
+    seconds = retry_after(error)
+    if seconds is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(round(retry_after * 1000))
+        delay.FromMilliseconds(round(seconds * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     packed = []
     for detail in details:
@@ -120,8 +118,15 @@ def to_status(error: KefuError) -> status_pb2.Status:
     return status_pb2.Status(code=number, message=error.message, details=packed)
 
 
+def retry_after(error: KefuError) -> float | None:
+    """Seconds after which the caller may come back; None where that would not help."""
+    if error.retry_after is not None:
+        return error.retry_after
+    return DEFAULT_RETRY_AFTER.get(error.reason)
+
+
 def to_rpc_status(error: KefuError) -> grpc.Status:
-    """The same for `context.abort_with_status` of a synchronous server."""
+    """The same as `context.abort_with_status` takes it."""
     return rpc_status.to_status(to_status(error))
 
 

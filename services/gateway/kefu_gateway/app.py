@@ -137,6 +137,7 @@ class Gateway:
             checks = [
                 _sidecar_check(settings, sidecar),
                 _store_check(settings, stores),
+                _triton_check(settings, host),
                 *(_model_check(settings, host, encoders[name], name) for name in cards),
             ]
             health = Health(checks, telemetry.dependency)
@@ -336,6 +337,10 @@ def _sidecar_check(settings: Settings, channel: grpc.aio.Channel) -> Check:
 
 def _store_check(settings: Settings, stores: Stores) -> Check:
     return Check("store", stores.sessions.ping, every=settings.health_seconds, timeout=3.0)
+
+
+def _triton_check(settings: Settings, host: TritonHost) -> Check:
+    return Check("triton", host.alive, every=settings.health_seconds, timeout=3.0)
 
 
 def _model_check(settings: Settings, host: TritonHost, encoder: ModelPrompts, model: str) -> Check:

@@ -41,7 +41,8 @@ async def until(house: House, service: str, status: int) -> None:
 
 
 async def test_health_names_what_is_missing_and_finds_it_again(house: House) -> None:
-    for service in ("", "kefu.chat.v1.ChatService", "kefu.dependency.store"):
+    names = ("", "kefu.chat.v1.ChatService", "kefu.dependency.store", "kefu.dependency.triton")
+    for service in names:
         await until(house, service, SERVING)
     await house.sidecar.stop()
     await until(house, "kefu.dependency.preprocess", NOT_SERVING)

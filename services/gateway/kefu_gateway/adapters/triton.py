@@ -104,6 +104,10 @@ class TritonHost:
         finally:
             call.cancel()
 
+    async def alive(self) -> None:
+        """Returns where the server itself answers, whatever its models do. Raises grpc.aio.AioRpcError."""
+        await self._stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=2.0)
+
     async def probe(self, inference: Inference, *, fresh: float, timeout: float) -> None:
         """Makes sure that the model answers: by tokens that came within `fresh` seconds, else by asking `inference`.
 

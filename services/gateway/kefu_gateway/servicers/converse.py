@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from kefu.chat.v1 import chat_service_pb2 as pb
 from kefu_common.errors import KefuError, Reason
+from kefu_common.status import retry_after
 from kefu_gateway.domain.conversations import Conversations
 from kefu_gateway.domain.live import LiveSession, News
 from kefu_gateway.domain.question import IDENTIFIER, Limits
@@ -102,7 +103,12 @@ def response_of(request_id: str, news: News) -> pb.ConverseResponse:
         metadata = dict(news.metadata)
         if news.field is not None:
             metadata["field"] = news.field
-        error = pb.ConverseError(reason=news.reason.value, message=news.message, metadata=metadata)
+        error = pb.ConverseError(
+            reason=news.reason.value,
+            message=news.message,
+            metadata=metadata,
+            retry_milliseconds=round(1000 * (retry_after(news) or 0)),
+        )
         return pb.ConverseResponse(request_id=request_id, error=error)
     event = event_to_proto(news)
     kind = event.WhichOneof("event")

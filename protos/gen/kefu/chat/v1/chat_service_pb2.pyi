@@ -86,7 +86,7 @@ class ConverseResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., picture: _Optional[_Union[_picture_pb2.PictureReport, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., answer: _Optional[_Union[_answer_pb2.Answer, _Mapping]] = ..., error: _Optional[_Union[ConverseError, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAlive, _Mapping]] = ...) -> None: ...
 
 class ConverseError(_message.Message):
-    __slots__ = ("reason", "message", "metadata")
+    __slots__ = ("reason", "message", "metadata", "retry_milliseconds")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -97,10 +97,12 @@ class ConverseError(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    RETRY_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     reason: str
     message: str
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    retry_milliseconds: int
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., retry_milliseconds: _Optional[int] = ...) -> None: ...
 
 class KeepAlive(_message.Message):
     __slots__ = ()
