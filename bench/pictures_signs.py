@@ -1,4 +1,4 @@
-"""The pictograms of a status bar, drawn for the bench and the tests: each ends at `edge` and gives its width in pixels."""
+"""The pictograms of a status bar, drawn for the bench and the tests: each ends at `edge` and gives its width."""
 
 from __future__ import annotations
 

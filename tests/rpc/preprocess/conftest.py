@@ -9,20 +9,21 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from kefu_preprocess.app import Sidecar, running
 from kefu_preprocess.config import Settings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def socket_folder() -> Iterator[Path]:
     """A folder with a short name: a unix socket's path has at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="kefu-") as folder:
         yield Path(folder)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sidecar(socket_folder: Path) -> AsyncIterator[Sidecar]:
     settings = Settings(
         socket=str(socket_folder / "p.sock"), workers=1, queue=4, metrics="127.0.0.1:0"
@@ -31,7 +32,7 @@ async def sidecar(socket_folder: Path) -> AsyncIterator[Sidecar]:
         yield started
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def channel(sidecar: Sidecar, socket_folder: Path) -> AsyncIterator[grpc.aio.Channel]:
     options = [
         ("grpc.max_send_message_length", 32 * 1024 * 1024),
@@ -41,6 +42,6 @@ async def channel(sidecar: Sidecar, socket_folder: Path) -> AsyncIterator[grpc.a
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stub(channel: grpc.aio.Channel) -> Any:
     return pb_grpc.PreprocessServiceStub(channel)
