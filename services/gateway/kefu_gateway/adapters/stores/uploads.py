@@ -186,18 +186,19 @@ class ObjectReception:
         if received + len(data) > plan.size:
             raise self._mismatch("the upload has more bytes than it promised", received)
         self._part += data
-        while len(self._part) >= _PART_BYTES:
-            rest = self._part[_PART_BYTES:]
-            del self._part[_PART_BYTES:]
+        if len(self._part) >= _PART_BYTES:
             await self.flush()
-            self._part_offset += _PART_BYTES
-            self._part, self._kept = rest, 0
 
     async def flush(self) -> None:
-        """Keeps what is gathered."""
-        if len(self._part) > self._kept and not self._upload.complete:
-            await self._objects.put(_part_path(self._folder, self._part_offset), bytes(self._part))
-            self._kept = len(self._part)
+        """Keeps what is gathered: whole parts, and a short last one. Cancelled half way, it may be called again."""
+        while len(self._part) > self._kept and not self._upload.complete:
+            piece = bytes(self._part[:_PART_BYTES])
+            await self._objects.put(_part_path(self._folder, self._part_offset), piece)
+            self._kept = len(piece)
+            if self._kept == _PART_BYTES:
+                del self._part[:_PART_BYTES]
+                self._part_offset += _PART_BYTES
+                self._kept = 0
 
     async def finish(self) -> Upload:
         if self._upload.complete:
