@@ -131,7 +131,8 @@ class Direct:
             pictures=self._pictures,
             sampling=Sampling(max_tokens=self._card.max_tokens, temperature=0, top_p=1),
         )
-        return build_request(inference).SerializeToString()
+        request: bytes = build_request(inference).SerializeToString()
+        return request
 
 
 class Hop:

@@ -7,8 +7,8 @@ client on the other one. Everything is measured in turn within one run (a questi
 to the gateway streamed, to a bare gRPC hop), because machines are noisy: trust differences and ratios more than sums.
 
 Every question is a new one, so nothing comes out of the answer cache. For the picture rows the gateway's cache is off
-and the sidecar's is on: the bytes go the whole way, and what the sidecar's work adds is told by itself. A real Triton on
-one core cannot keep a gateway busy: the "saturated" rows have a stand-in that gives Triton's recorded responses at
+and the sidecar's is on: the bytes go the whole way, and what the sidecar's work adds is told by itself. A real Triton
+on one core cannot keep a gateway busy: the "saturated" rows have a stand-in that gives Triton's recorded responses at
 once. "busy" is the gateway's share of its core; "a core" is turns/s divided by it, which other work on the machine
 hardly moves.
 """
