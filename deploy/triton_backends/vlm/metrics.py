@@ -27,6 +27,7 @@ _COUNTERS = {
     "kefu_reader_cannot_see_total": "Answers that say what the reader cannot see",
 }
 _HAND_OVER_SECONDS = 0.2
+_CLOSE_SECONDS = 1.0
 _GAUGES = {
     "kefu_vlm_active_requests": "Requests being answered or waiting inside the backend",
     "kefu_vlm_busy_slots": "Places of the engine in use",
@@ -67,14 +68,13 @@ class TritonMeter:
             self._set[name] = value
 
     def close(self) -> None:
-        """Hands over what is left; no values are taken after it."""
+        """No values are handed over after it.  The server may be deaf to metrics by now: never wait for it."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
         while not self._closing.wait(_HAND_OVER_SECONDS):
             self._hand_over()
-        self._hand_over()
 
     def _hand_over(self) -> None:
         with self._lock:

@@ -78,11 +78,11 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._closing.set()
+        self._meter.close()
         with self._changed:
             self._changed.wait_for(lambda: self._active == 0, timeout=_DRAIN_SECONDS)
         self._engine.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._meter.close()
 
     def _serve(self, job: Any, sender: Any) -> None:
         def cancelled() -> bool:

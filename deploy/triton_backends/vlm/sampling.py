@@ -29,7 +29,9 @@ def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
     if seed is not None:
         seed = _whole(seed, "seed", 0, 2**63 - 1)
     return Sampling(
-        max_tokens=_whole(values.get("max_tokens", 256), "max_tokens", 1, context_tokens),
+        max_tokens=_whole(
+            values.get("max_tokens", min(256, context_tokens)), "max_tokens", 1, context_tokens
+        ),
         temperature=_real(values.get("temperature", 0.25), "temperature", 0.0, 2.0),
         top_p=_real(values.get("top_p", 1.0), "top_p", 1e-6, 1.0),
         seed=seed,

@@ -12,8 +12,8 @@ What can go wrong, and what is done:
 | a model hangs | a probe without an answer, and nothing else moves | the same |
 | the server hangs | it does not even give its metrics | as if it had died |
 
-Triton never ends the streams of a stub that died.  Ending the server ends them at once, and the callers hear of it; where
-other models have callers of their own, those of the dead one are left to their stream timeout.
+Triton never ends the streams of a stub that died.  Ending the server ends them at once, and the callers hear of it;
+where other models have callers of their own, those of the dead one are left to their stream timeout.
 
 A probe waits in the same queue as everybody: a slow answer from a busy model is no hang, so the backend's own counter
 of work done (`kefu_vlm_progress_total`) is looked at before anything is torn down.

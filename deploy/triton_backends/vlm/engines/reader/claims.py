@@ -68,7 +68,7 @@ class Grounds:
         self.days: set[Day] = set()
         self._spelled: set[str] = set()
         for source in sources:
-            self._learn(normal(source))
+            self._learn(_same_length(source))
 
     def _learn(self, text: str) -> None:
         for match in _CLAIM.finditer(text):

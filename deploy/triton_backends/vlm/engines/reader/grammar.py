@@ -72,14 +72,13 @@ def _amounts(number: str) -> Iterable[str]:
 
 def _dates(year: int | None, month: int, date: int) -> Iterable[str]:
     name = month_name(month)
-    days = {f"{month}月{date}日", f"{month}月{date}号", f"{month:02}月{date:02}日"}
+    days = {f"{month}月{date}日", f"{month}月{date}号"}
     days |= {f"{date} {name}", f"{name} {date}", f"{date} {name[:3]}", f"{name[:3]} {date}"}
     if year is None:
         return days
     full = {f"{year}年{d}" for d in days if "月" in d}
     full |= {f"{date} {name} {year}", f"{name} {date}, {year}", f"{name[:3]} {date}, {year}"}
     full |= {f"{date} {name[:3]} {year}"}
-    full |= {f"{year}{j}{month:02}{j}{date:02}" for j in "-./"}
     return days | full
 
 

@@ -92,6 +92,8 @@ _SAME_LINE = 0.6
 _HEADING = 1.4
 # Running text fills its column; `key … value` leaves most of the width empty.
 _RUNNING_TEXT = 0.55
+# A sentence is longer than a key: so many times as long as it is high.
+_LONG_LINE = 7.0
 
 
 def tidy(text: str) -> str:
@@ -150,31 +152,37 @@ def _columns(pieces: list[_Piece]) -> list[list[_Piece]]:
     """Splits at a gutter when both sides are running text; else one block."""
     if len(pieces) < 8:
         return [pieces]
-    edge = _gutter(pieces)
-    if edge is None:
+    gutter = _gutter(pieces)
+    if gutter is None:
         return [pieces]
-    left = [p for p in pieces if p.right <= edge]
-    right = [p for p in pieces if p.right > edge]
-    if min(len(left), len(right)) < 4 or not (_is_running(left) and _is_running(right)):
+    left = [p for p in pieces if p.right <= gutter[0]]
+    right = [p for p in pieces if p.left >= gutter[1]]
+    if min(len(left), len(right)) < 4:
+        return [pieces]
+    if not all(_is_running(side, gutter[1] - gutter[0]) for side in (left, right)):
         return [pieces]
     return [*_columns(left), *_columns(right)]
 
 
-def _gutter(pieces: list[_Piece]) -> float | None:
-    """x in the middle of the widest vertical strip that no piece touches, if it is wider than a line is high."""
+def _gutter(pieces: list[_Piece]) -> tuple[float, float] | None:
+    """The widest vertical strip that no piece touches, from x to x, if it is wider than a line is high."""
     spans = sorted((p.left, p.right) for p in pieces)
     line = statistics.median(p.height for p in pieces)
-    best, reach, edge = line, spans[0][1], None
+    best, reach = line, spans[0][1]
+    strip: tuple[float, float] | None = None
     for left, right in spans[1:]:
         if left - reach > best:
-            best, edge = left - reach, (left + reach) / 2
+            best, strip = left - reach, (reach, left)
         reach = max(reach, right)
-    return edge
+    return strip
 
 
-def _is_running(pieces: list[_Piece]) -> bool:
+def _is_running(pieces: list[_Piece], gutter: float) -> bool:
+    """True for a column of sentences: lines that fill it, are long, and keep a narrow gutter to the next."""
     width = max(p.right for p in pieces) - min(p.left for p in pieces)
-    return statistics.median(p.right - p.left for p in pieces) > _RUNNING_TEXT * width
+    line = statistics.median(p.right - p.left for p in pieces)
+    height = statistics.median(p.height for p in pieces)
+    return line > _RUNNING_TEXT * width and line > _LONG_LINE * height and gutter < width / 2
 
 
 def _block_rows(pieces: list[_Piece]) -> list[Row]:

@@ -34,11 +34,18 @@ class _State:
     asks: re.Pattern[str]
     good: re.Pattern[str]
     bad: re.Pattern[str]
+    named: re.Pattern[str]
 
 
 _WORDS = read_words("states.toml")
 _STATES = tuple(
-    _State(any_of(s["asks"]), any_of(s["good"]), any_of(s["bad"])) for s in _WORDS["state"]
+    _State(
+        asks=any_of(s["asks"]),
+        good=any_of(s["good"]),
+        bad=any_of(s["bad"]),
+        named=any_of([*s["bad"], *s["good"], *s["asks"]]),
+    )
+    for s in _WORDS["state"]
 )
 _ASKS_BAD = any_of(_WORDS["asks_bad"]["words"])
 _YES = re.compile(
@@ -91,7 +98,8 @@ def _look_up(asked: str, rows: Sequence[str], state: _State) -> Verdict | None:
     """The side that the rows nearest to the question are on; None where there are none, or they disagree."""
     found: list[tuple[float, bool | None, int]] = []
     weight = weights(rows)
-    about = terms(asked)
+    # How the state itself is named says nothing about which row is meant: "Paid" is no nearer than "Unpaid".
+    about = terms(state.named.sub(" ", asked))
     for index, row in enumerate(rows):
         text = normal(row)
         is_bad = state.bad.search(text) is not None
@@ -99,7 +107,8 @@ def _look_up(asked: str, rows: Sequence[str], state: _State) -> Verdict | None:
         if is_bad or is_good:
             # A row with both sides decides nothing, but it may be the very row that was asked for.
             side = None if is_bad and is_good else is_good
-            found.append((overlap(about, terms(row), weight), side, index))
+            score = overlap(about, terms(state.named.sub(" ", text)), weight)
+            found.append((score, side, index))
     if not found:
         return None
     best = max(score for score, _, _ in found)

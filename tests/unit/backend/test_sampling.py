@@ -1,0 +1,78 @@
+"""The JSON of the tensor `sampling`, and schemas as grammars."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from engines.base import ContractError
+from engines.reader.claims import Grounds
+from engines.reader.schema import schema_grammar
+from sampling import parse_sampling
+
+ROWS = ["Invoice No.: INV-2025-00417", "Total due: £115.87", "Qty: 2"]
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    found = parse_sampling(b"", 1000)
+    assert (found.max_tokens, found.temperature, found.top_p, found.seed) == (256, 0.25, 1.0, None)
+    assert parse_sampling(b'{"stop": "x", "max_tokens": 3.0, "seed": null}', 100).stop == ("x",)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[]",
+        b"{",
+        b"\xff",
+        b'{"top_k": 3}',
+        b'{"max_tokens": 101}',
+        b'{"temperature": NaN}',
+        b'{"stop": [1]}',
+    ],
+)
+def test_what_is_wrong_is_refused(raw: bytes) -> None:
+    with pytest.raises(ContractError, match=r"^KEFU\[bad_sampling\]: "):
+        parse_sampling(raw, 100)
+
+
+def grammar(schema: dict[str, object]) -> str:
+    return schema_grammar(schema, Grounds(ROWS), ROWS)
+
+
+def test_numbers_of_a_schema_are_those_of_the_page() -> None:
+    text = grammar(
+        {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}
+    )
+    assert '"115.87"' in text
+    assert "[0-9]" not in text
+
+
+def test_bounds_and_patterns_choose_among_what_is_there() -> None:
+    assert '(("2"))' in grammar({"anyOf": [{"type": "number", "maximum": 5}]})
+    assert "null" in grammar({"type": "integer", "minimum": 1000})
+    pattern = grammar({"type": "string", "pattern": "^INV-"})
+    assert json.dumps('"INV-2025-00417"') in pattern
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonesuch"},
+        {"$ref": "#/nowhere"},
+        {"$ref": "http://example.org/x"},
+        {"type": "string", "minLength": 3},
+        {"enum": []},
+        {"type": "string", "pattern": "("},
+        {"type": "object", "required": ["a"]},
+        {"type": "array", "minItems": 3, "maxItems": 1},
+    ],
+)
+def test_a_schema_that_cannot_be_followed_is_refused(schema: dict[str, object]) -> None:
+    with pytest.raises(ContractError, match=r"^KEFU\[bad_schema\]: "):
+        grammar(schema)
+
+
+def test_a_schema_may_contain_itself() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#"}}}
+    assert "ref-0 ::=" in grammar(node)
