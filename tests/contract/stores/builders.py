@@ -43,7 +43,7 @@ def sha(text: str) -> str:
 
 
 def answer(request_id: str = "r-1", text: str = "订单已发货 ✓") -> Answer:
-    row = Evidence(picture=0, text="金额: 158.80", box=Box(1, 2, 30, 40))
+    row = Evidence(picture=0, text="金额: 158.80", box=Box(1, 2, 30, 40), rounds_back=2)
     return Answer(
         request_id=request_id,
         session_id="s-1",
