@@ -83,7 +83,7 @@ def _real(folder: Path, labels: list[dict[str, Any]]) -> None:
     ]
     print(f"  nearest to being touched: {nearest} (cut from 0.70)")
     print(f"  milliseconds: mean {np.mean(milliseconds):.1f}, most {max(milliseconds):.1f}")
-    print("by source (nothing was fitted to any of them, so each is a source left out):")
+    print("by source:")
     for name, counts in sorted(by_source.items()):
         print(f"  {name:38s} {dict(counts)}")
 

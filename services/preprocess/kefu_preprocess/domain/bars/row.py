@@ -46,10 +46,14 @@ class Row:
 _LOWEST, _HIGHEST = 0.0075, 0.036
 # The row's middle over the device's shorter side: 8.2 % under a Dynamic Island is the deepest known.
 DEEPEST = 0.115
+# A strip with more shapes than this is a photo's grain, in which nothing could be read. A bar over a map has 230.
+_MOST_GLYPHS = 500
 
 
 def find_rows(layer: Layer, unit: float, width: int) -> Iterator[Row]:
     """Candidates on one layer, with a clock and without; `unit` is the device's shorter side in pixels of the strip."""
+    if len(layer.glyphs) > _MOST_GLYPHS:
+        return
     clocks = [
         each
         for each in find_clocks(layer, _LOWEST * unit, _HIGHEST * unit)
@@ -68,6 +72,10 @@ def _rows_without_clock(layer: Layer, unit: float, width: int) -> Iterator[Row]:
             glyph.right > 0.8 * width
             and _LOWEST * unit <= glyph.height <= 1.4 * _HIGHEST * unit
             and glyph.middle <= DEEPEST * unit
+            and (
+                0.4 <= glyph.width / glyph.height <= 0.72
+                or 1.5 <= glyph.width / glyph.height <= 3.0
+            )
         ):
             continue
         if any(abs(glyph.middle - each) < 0.2 * glyph.height for each in seen):
