@@ -10,6 +10,7 @@ Nothing is stopped gently: what must survive, survives SIGKILL.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 import signal
@@ -73,7 +74,12 @@ class Server:
         """Returns when it answers."""
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(
-                self.command(), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+                self.command(),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         end = time.monotonic() + PATIENCE_S
         while not self.is_up():
@@ -225,6 +231,13 @@ class S3Server(Server):
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
         }
+
+
+def _end_with_parent() -> None:
+    """A test run that is killed leaves no server behind (Linux)."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def free_ports(count: int) -> list[int]:
