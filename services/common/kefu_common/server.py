@@ -41,6 +41,9 @@ def channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.so_reuseport", 0),
+        # A picture in frames of 16 KiB (HTTP/2's default) costs a third of the throughput.
+        ("grpc.http2.max_frame_size", 4 * 1024 * 1024),
+        ("grpc.http2.lookahead_bytes", 4 * 1024 * 1024),
     ]
 
 

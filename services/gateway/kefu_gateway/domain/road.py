@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from typing import Protocol
 
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
@@ -21,43 +20,36 @@ from kefu_gateway.domain.deadline import Deadline
 from kefu_gateway.domain.ports import Telemetry
 from kefu_gateway.domain.question import Limits, Question, language_of
 from kefu_gateway.domain.session import SessionKey
+from kefu_gateway.domain.stages.base import Quiet, Stage
 from kefu_gateway.domain.turn import Turn
 from kefu_gateway.domain.turnstile import Turnstile
-
-
-class Stage(Protocol):
-    """One stage: does its thing to the turn and tells events on the way."""
-
-    name: str
-
-    def run(self, turn: Turn) -> AsyncGenerator[Event, None]: ...
 
 
 class Half:
     """A few stages in order. A stage inside another one (join runs the turn's) is not counted twice."""
 
     def __init__(self, stages: Sequence[Stage], telemetry: Telemetry) -> None:
-        self.stages = stages
+        self._stages = stages
         self._telemetry = telemetry
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        for stage in self.stages:
-            async with aclosing(self._timed(stage, turn)) as events:
-                async for event in events:
-                    yield event
+        for stage in self._stages:
+            start = time.perf_counter()
+            inside = sum(turn.timings.values())
+            try:
+                if isinstance(stage, Quiet):
+                    await stage.do(turn)
+                else:
+                    async with aclosing(stage.run(turn)) as events:
+                        async for event in events:
+                            yield event
+            finally:
+                self._note(turn, stage.name, time.perf_counter() - start, inside)
 
-    async def _timed(self, stage: Stage, turn: Turn) -> AsyncGenerator[Event, None]:
-        start = time.perf_counter()
-        inside = sum(turn.timings.values())
-        try:
-            async with aclosing(stage.run(turn)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            milliseconds = (time.perf_counter() - start) * 1000
-            milliseconds -= sum(turn.timings.values()) - inside
-            turn.timings[stage.name] = max(0.0, milliseconds)
-            self._telemetry.stage(stage.name, max(0.0, milliseconds) / 1000)
+    def _note(self, turn: Turn, name: str, seconds: float, inside: float) -> None:
+        milliseconds = max(0.0, seconds * 1000 - (sum(turn.timings.values()) - inside))
+        turn.timings[name] = milliseconds
+        self._telemetry.stage(name, milliseconds / 1000)
 
 
 class TurnHalf(Half):

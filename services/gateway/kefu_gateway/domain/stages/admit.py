@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.admission import Admission
-from kefu_gateway.domain.answer import Event, Size
+from kefu_gateway.domain.answer import Size
 from kefu_gateway.domain.question import Limits, check_question
+from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.turn import Turn
 
 
-class Admit:
+class Admit(Quiet):
     name = "admit"
 
     def __init__(self, admission: Admission, limits: Limits) -> None:
         self._admission = admission
         self._limits = limits
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+    async def do(self, turn: Turn) -> None:
         check_question(turn.question, self._limits)
         pictures = len(turn.question.pictures)
         if pictures > turn.card.max_pictures:
@@ -32,8 +31,6 @@ class Admit:
         await turn.resources.enter_async_context(
             self._admission.slot(estimated_tokens(turn), turn.deadline)
         )
-        return
-        yield  # an async generator like the others, though it has nothing to tell
 
 
 def estimated_tokens(turn: Turn) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 
-from kefu_gateway.domain.answer import Event
 from kefu_gateway.domain.ports import Message
 from kefu_gateway.domain.question import TextPart
+from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.turn import Turn
 
 # Asked when a customer sends a picture and not a word.
@@ -15,14 +14,12 @@ PICTURE_ALONE = {"zh": "请说明这张图片的主要内容。", "en": "What do
 FACTS = {"zh": "已知信息：", "en": "Known facts: "}
 
 
-class Compose:
+class Compose(Quiet):
     name = "compose"
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+    async def do(self, turn: Turn) -> None:
         turn.system = Message("system", [{"type": "text", "text": self._system(turn)}])
         turn.asked = self._question(turn)
-        return
-        yield
 
     def _system(self, turn: Turn) -> str:
         prompts = turn.card.system_prompt

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from kefu_common.errors import KefuError, Reason
-from kefu_gateway.domain.answer import Event
 from kefu_gateway.domain.ports import Message, PreparedPicture, PromptEncoder, Sampling
+from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.stages.recall import pictures_of
 from kefu_gateway.domain.turn import Round, Turn
 
@@ -14,14 +14,14 @@ from kefu_gateway.domain.turn import Round, Turn
 LEAST_ANSWER_TOKENS = 16
 
 
-class Fit:
+class Fit(Quiet):
     name = "fit"
 
     def __init__(self, encoders: Mapping[str, PromptEncoder]) -> None:
         """`encoders`: one a model, by name."""
         self._encoders = encoders
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+    async def do(self, turn: Turn) -> None:
         card = turn.card
         wanted = turn.question.generation.max_tokens or card.max_tokens
         rounds = list(turn.rounds)
@@ -50,8 +50,6 @@ class Fit:
         turn.input_ids = ids
         turn.prompt_pictures = pictures
         turn.sampling = self._sampling(turn, min(wanted, room))
-        return
-        yield
 
     def _encode(self, turn: Turn, rounds: Sequence[Round]) -> list[int]:
         assert turn.system is not None

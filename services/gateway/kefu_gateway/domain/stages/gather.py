@@ -11,6 +11,7 @@ from kefu_gateway.domain.answer import Event, PictureReady
 from kefu_gateway.domain.pictures import PictureShelf
 from kefu_gateway.domain.ports import PreparedPicture
 from kefu_gateway.domain.question import PicturePart, part_field
+from kefu_gateway.domain.stages.base import Telling
 from kefu_gateway.domain.turn import Turn
 from kefu_gateway.domain.uploads import UploadStore, check_upload_id
 
@@ -19,7 +20,7 @@ SHARE = 0.34
 FLOOR_SECONDS = 5.0
 
 
-class Gather:
+class Gather(Telling):
     name = "gather"
 
     def __init__(self, shelf: PictureShelf, uploads: UploadStore) -> None:

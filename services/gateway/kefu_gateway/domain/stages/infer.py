@@ -8,10 +8,11 @@ from contextlib import aclosing
 
 from kefu_gateway.domain.answer import Delta, Event
 from kefu_gateway.domain.ports import Inference, ModelHost
+from kefu_gateway.domain.stages.base import Telling
 from kefu_gateway.domain.turn import Turn
 
 
-class Infer:
+class Infer(Telling):
     name = "infer"
 
     def __init__(self, host: ModelHost) -> None:

@@ -14,10 +14,11 @@ from kefu_gateway.domain.payload import fingerprint, to_payload
 from kefu_gateway.domain.pictures import PicturesAtHand, PictureShelf
 from kefu_gateway.domain.question import Part, Question
 from kefu_gateway.domain.session import SessionKey, SessionStore
+from kefu_gateway.domain.stages.base import Telling
 from kefu_gateway.domain.turn import Turn
 
 
-class Join:
+class Join(Telling):
     name = "join"
 
     def __init__(

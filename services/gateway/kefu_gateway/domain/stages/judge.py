@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from kefu_gateway.domain.answer import (
     Answer,
     Box,
     Confidence,
-    Event,
     Evidence,
     FinishReason,
     Handover,
     Usage,
 )
+from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.turn import Turn
 
 _NOTES = {
@@ -22,10 +22,10 @@ _NOTES = {
 }
 
 
-class Judge:
+class Judge(Quiet):
     name = "judge"
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+    async def do(self, turn: Turn) -> None:
         question = turn.question
         text_tokens, visual_tokens, completion_tokens = turn.usage
         turn.answer = Answer(
@@ -49,8 +49,6 @@ class Judge:
             joined_requests=1 if turn.claim is None else len(turn.claim.request_ids),
             debug=turn.details.get("debug", {}) if question.debug else {},
         )
-        return
-        yield
 
 
 def confidence_of(logprobs: Sequence[float]) -> Confidence:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
-from kefu_gateway.domain.answer import Event
 from kefu_gateway.domain.pictures import PictureShelf
 from kefu_gateway.domain.ports import Message, PreparedPicture
 from kefu_gateway.domain.question import CropMode, PicturePart
 from kefu_gateway.domain.session import KeptPart, KeptTurn, SessionStore
+from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.stages.compose import PICTURE_ALONE
 from kefu_gateway.domain.turn import Round, Turn
 
@@ -22,7 +22,7 @@ _NEW_TOPIC = re.compile(
 )
 
 
-class Recall:
+class Recall(Quiet):
     name = "recall"
 
     def __init__(self, store: SessionStore, shelf: PictureShelf, *, rounds: int) -> None:
@@ -31,7 +31,7 @@ class Recall:
         self._shelf = shelf
         self._rounds = rounds
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+    async def do(self, turn: Turn) -> None:
         claim = turn.claim
         if claim is None or not claim.keep_turn:
             return
@@ -43,8 +43,6 @@ class Recall:
         if turn.chain == session.chain and self._rounds:
             kept = await self._store.recent(claim.key, chain=turn.chain, limit=self._rounds)
             turn.rounds = [await self._round(turn, one) for one in kept]
-        return
-        yield  # an async generator like the others, though it has nothing to tell
 
     async def _round(self, turn: Turn, kept: KeptTurn) -> Round:
         content: list[dict[str, str]] = []

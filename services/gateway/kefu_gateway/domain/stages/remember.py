@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
-from kefu_gateway.domain.answer import Event
 from kefu_gateway.domain.session import KeptTurn, SessionStore
+from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.turn import Turn
 
 
-class Remember:
+class Remember(Quiet):
     name = "remember"
 
     def __init__(
@@ -28,7 +28,7 @@ class Remember:
         self._outcome_seconds = outcome_seconds
         self._clock = clock
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+    async def do(self, turn: Turn) -> None:
         claim = turn.claim
         if claim is None:
             return
@@ -49,5 +49,3 @@ class Remember:
             seconds_to_live=self._session_seconds if claim.keep_turn else self._outcome_seconds,
             keep_turn=claim.keep_turn,
         )
-        return
-        yield
