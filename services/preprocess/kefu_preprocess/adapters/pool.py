@@ -62,8 +62,8 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
-        """Pictures in the queue."""
-        return len(self._waiting)
+        """Pictures in the queue whose callers still wait."""
+        return sum(not future.done() for _, future in self._waiting)
 
     @property
     def busy(self) -> int:
