@@ -7,9 +7,10 @@ async with open_sessions("valkey://valkey:6379/0") as sessions: ...
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from kefu_common.errors import KefuError
 from kefu_gateway.adapters.stores.sqlite import SqliteSessions
 from kefu_gateway.adapters.stores.valkey import ValkeySessions
 from kefu_gateway.domain.session import SessionStore
@@ -27,6 +28,9 @@ async def open_sessions(url: str) -> AsyncIterator[SessionStore]:
             yield sqlite
     elif scheme in _SCHEMES or scheme == "unix":
         async with ValkeySessions.open(f"{_SCHEMES.get(scheme, scheme)}:{rest}") as valkey:
+            # Only a warning, and a gateway may start before its store: then it goes without.
+            with suppress(KefuError):
+                await valkey.check_durability()
             yield valkey
     else:
         raise ValueError(
