@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Asker:
         ids = self._tokenizer.encode(prompt, add_special_tokens=False).ids
         values = {"max_tokens": 128, **self.card["sampling"], **sampling}
 
-        async def requests():  # type: ignore[no-untyped-def]
+        async def requests() -> AsyncIterator[dict[str, Any]]:
             yield {"model_name": "reader", "inputs": contract_inputs(ids, pictures, values)}
 
         began, first, answer, details = time.monotonic(), None, "", {}

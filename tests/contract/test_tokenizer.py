@@ -11,10 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kefu_modelhost.gguf import read_metadata
-from kefu_modelhost.tokenizer import build_byte_tokenizer, build_tokenizer
 from tokenizers import Tokenizer
 
+from kefu_modelhost.gguf import read_metadata
+from kefu_modelhost.tokenizer import build_byte_tokenizer, build_tokenizer
 from tests.fixtures.triton import TRITON_ENV, WEIGHTS, require_triton, require_weights
 
 pytestmark = [pytest.mark.triton, pytest.mark.weights]
@@ -54,10 +54,38 @@ _PIECES = [
     *"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJ 0123456789 .,:;!?-_/\\'\"()[]{}<>|@#$%^&*+=~`",
     *"éüñçøßžåÉÜ ёжик Привет שלום مرحبا ไทย हिन्दी 日本語カタカナ 한국어",
     *["👍", "👍🏽", "👨‍👩‍👧‍👦", "🇨🇳", "😀", "❤️", "\u200d", "\ufe0f", "\u3000", "\u00a0"],
-    *["\n", "\n\n", "\r\n", "\t", " ", "  ", "   ", " \n", "'s", "'LL", "I'm", "2025-04-20 10:32:18"],
-    *["¥299.00", "SF1390284756123", "e\u0301", "\u1100\u1161", "ﬁ", "２０２５", "A4:2B:B0:9C:11:7E"],
+    *[
+        "\n",
+        "\n\n",
+        "\r\n",
+        "\t",
+        " ",
+        "  ",
+        "   ",
+        " \n",
+        "'s",
+        "'LL",
+        "I'm",
+        "2025-04-20 10:32:18",
+    ],
+    *[
+        "¥299.00",
+        "SF1390284756123",
+        "e\u0301",
+        "\u1100\u1161",
+        "ﬁ",
+        "２０２５",
+        "A4:2B:B0:9C:11:7E",
+    ],
 ]
-_SPECIALS = ["<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|endoftext|>", "<|vision_start|>", "<tool_call>"]
+_SPECIALS = [
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|image_pad|>",
+    "<|endoftext|>",
+    "<|vision_start|>",
+    "<tool_call>",
+]
 
 
 def random_texts(count: int) -> list[str]:
@@ -70,7 +98,9 @@ def random_texts(count: int) -> list[str]:
             pieces.insert(rng.randrange(length), rng.choice(_SPECIALS))
         if rng.random() < 0.3:
             # Anything that Unicode has, surrogates aside.
-            pieces += [chr(rng.choice([*range(0x20, 0xD800), *range(0xE000, 0x1FFFF)])) for _ in range(5)]
+            pieces += [
+                chr(rng.choice([*range(0x20, 0xD800), *range(0xE000, 0x1FFFF)])) for _ in range(5)
+            ]
         texts.append("".join(pieces))
     return texts
 
@@ -113,5 +143,8 @@ def test_it_survives_being_written(weights: Path) -> None:
 def test_the_byte_tokenizer_is_bytes() -> None:
     tokenizer = build_byte_tokenizer(("<|picture|>",))
     said = "a 退款\n👍🏽"
-    assert tokenizer.encode(f"<|picture|>{said}", add_special_tokens=False).ids == [256, *said.encode()]
+    assert tokenizer.encode(f"<|picture|>{said}", add_special_tokens=False).ids == [
+        256,
+        *said.encode(),
+    ]
     assert tokenizer.decode(list(said.encode())) == said

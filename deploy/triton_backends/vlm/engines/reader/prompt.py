@@ -74,7 +74,8 @@ class PromptReader:
     def raw(self, ids: Sequence[int]) -> list[bytes]:
         """The bytes of each token (a token can be a part of a character)."""
         return [
-            bytes(_BYTES[c] for c in self._tokenizer.id_to_token(i) if c in _BYTES) for i in ids
+            bytes(_BYTES[c] for c in self._tokenizer.id_to_token(i) or "" if c in _BYTES)
+            for i in ids
         ]
 
     def question(self, ids: Sequence[int]) -> Question:
