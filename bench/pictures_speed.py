@@ -24,7 +24,7 @@ from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import Job, Limits, Profile
 
 # What docs/pictures.md recommends for the reader.
-READER = Profile(name="reader", contrast=1.0, sharpen=0.0, webp_quality=80, max_pixels=3_000_000)
+READER = Profile(name="reader", contrast=1.3, sharpen=0.0, webp_quality=90, max_pixels=3_000_000)
 _ROUNDS = 7
 
 

@@ -139,7 +139,8 @@ def _on_paper(rgba: Image.Image) -> Pixels:
     if alpha.getextrema()[0] == 255:
         return _array(rgba.convert("RGB"))
     # Every fourth pixel of every fourth row tells enough of what is light and what is transparent.
-    sparse = np.asarray(rgba)[::4, ::4]
+    quarter = (max(1, rgba.width // 4), max(1, rgba.height // 4))
+    sparse = np.asarray(rgba.resize(quarter, Image.Resampling.NEAREST))
     visible = sparse[:, :, 3] > 127
     light = bool(visible.any()) and float(sparse[:, :, :3][visible].mean()) > 200
     transparent = float(np.count_nonzero(~visible)) / visible.size > 0.05
