@@ -9,7 +9,7 @@ from typing import Any
 from engines.base import ContractError, Sampling
 
 _KNOWN = frozenset(
-    {"max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs"}
+    {"max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs", "debug"}
 )
 _MOST_STOPS = 16
 
@@ -38,6 +38,7 @@ def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
         stop=_stops(values.get("stop", [])),
         json_schema=_schema(values.get("json_schema")),
         logprobs=bool(values.get("logprobs", True)),
+        debug=bool(values.get("debug", False)),
     )
 
 

@@ -51,6 +51,7 @@ class Sampling:
     stop:        strings that end the answer and are not part of it
     json_schema: JSON Schema that the answer obeys; None for free text
     logprobs:    False lets the engine leave the log-probabilities out (the tensor is then empty)
+    debug:       True asks for artefacts of the engine's work in `details`, under `debug`
     """
 
     max_tokens: int = 256
@@ -60,6 +61,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     logprobs: bool = True
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,9 @@ class ReaderEngine:
                 pages, read, prompt.visual, prompt.shown, strict=True
             )
         ]
+        if job.sampling.debug:
+            # What the model is really shown: the prompt with the rows of each picture in its place.
+            turn.details["debug"] = {"prompt": self._prompts.text(prompt.ids)}
         turn.details["timings_ms"] = {"read": round((time.monotonic() - began) * 1000)}
         if not self._decide(turn):
             self._write(turn, min(job.sampling.max_tokens, room))

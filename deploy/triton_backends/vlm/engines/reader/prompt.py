@@ -78,6 +78,11 @@ class PromptReader:
             for i in ids
         ]
 
+    def text(self, ids: Sequence[int]) -> str:
+        """A prompt as text, its special tokens shown."""
+        shown: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return shown
+
     def question(self, ids: Sequence[int]) -> Question:
         """The last turn of the customer; for a prompt without turns, the whole of it."""
         turns = self._turns(ids)

@@ -17,8 +17,15 @@ from kefu_gateway.domain.answer import (
 from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.turn import Turn
 
-_NOTES = {
-    "cannot_see": "the model reads text only and was asked about something else in the picture",
+# The engine's reason: ours (as the API documents it), and a sentence for the person who takes over.
+_HANDOVERS = {
+    "visual_question": (
+        "cannot_see",
+        "the model reads text only and was asked about something else",
+    ),
+    "no_text": ("cannot_see", "the model reads text only and found none on the picture"),
+    "unverified": ("unverified", "the answer could not be verified against what the picture says"),
+    "low_confidence": ("low_confidence", "the picture was hard to read where the answer stands"),
 }
 
 
@@ -88,7 +95,9 @@ def evidence_of(turn: Turn) -> list[Evidence]:
 
 
 def handover_of(turn: Turn) -> Handover | None:
-    reason = turn.details.get("handover")
-    if not reason:
+    """A person should take over where the engine says so."""
+    said = str(turn.details.get("handover") or "")
+    if not said:
         return None
-    return Handover(reason=str(reason), note=_NOTES.get(str(reason), str(reason)))
+    reason, note = _HANDOVERS.get(said, (said, said))
+    return Handover(reason=reason, note=note)
