@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.house import ROOT, House, Ports
 
 SAMPLE = ROOT / "samples/refund.png"
-QUESTION = "退款为什么被拒绝？"
+QUESTION = "售后单号是什么？"
 
 
 def _arguments() -> argparse.Namespace:

@@ -48,6 +48,7 @@ def card(**changes: Any) -> dict[str, Any]:
         },
         "preprocess": {"profile": "tiny", "contrast": 1.1},
         "system_prompt": {"zh": "你是客服。", "en": "You are a clerk."},
+        "handover_below": 0.7,
         "sampling": {"temperature": 0.25, "top_p": 1.0, "max_tokens": 64},
         **changes,
     }

@@ -215,3 +215,20 @@ async def test_refused_picture_is_named_by_its_part(house: House) -> None:
     error = await refused(house, ask("one", b"AAA"))
     assert error.reason is Reason.PICTURE_DAMAGED
     assert error.field == "question.parts[1].picture.data"
+
+
+@pytest.mark.parametrize(
+    ("details", "logprob", "reason"),
+    [
+        ({}, -0.1, ""),
+        ({}, -1.0, "low_confidence"),
+        ({"handover": "visual_question"}, -0.1, "cannot_see"),
+        ({"handover": "unverified"}, -1.0, "unverified"),
+    ],
+)
+async def test_person_takes_over_where_the_engine_says_so_or_the_model_is_unsure(
+    house: House, details: dict[str, object], logprob: float, reason: str
+) -> None:
+    """The card of the tiny model asks for 0.7; exp(-1.0) is 0.37."""
+    house.triton.script = Script(["well"], details=details, logprob=logprob)
+    assert (await whole(house, ask("hi"))).handover.reason == reason

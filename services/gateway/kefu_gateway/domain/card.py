@@ -73,6 +73,8 @@ class ModelCard:
     temperature: float
     top_p: float
     max_tokens: int
+    # Answers whose confidence is below this, 0 to 1, are handed over to a person; measured per model, 0: never.
+    handover_below: float = 0.0
 
     def visual_tokens(self, size: Size) -> int:
         """Tokens of a prepared picture of `size` pixels."""
@@ -114,6 +116,7 @@ class ModelCard:
                 temperature=float(sampling.get("temperature", 0.25)),
                 top_p=float(sampling.get("top_p", 1.0)),
                 max_tokens=int(sampling.get("max_tokens", 256)),
+                handover_below=float(raw.get("handover_below", 0.0)),
             )
         except KeyError as error:
             raise CardError(f"the card of model {name!r} lacks {error.args[0]!r}") from None

@@ -34,6 +34,7 @@ class Judge(Quiet):
 
     async def do(self, turn: Turn) -> None:
         question = turn.question
+        confidence = confidence_of(turn.logprobs)
         text_tokens, visual_tokens, completion_tokens = turn.usage
         turn.answer = Answer(
             request_id=question.request_id,
@@ -41,9 +42,9 @@ class Judge(Quiet):
             text=turn.text,
             finish_reason=FinishReason(turn.finish_reason or FinishReason.STOP),
             model=turn.card.name,
-            confidence=confidence_of(turn.logprobs),
+            confidence=confidence,
             evidence=evidence_of(turn),
-            handover=handover_of(turn),
+            handover=handover_of(turn, confidence),
             pictures=[picture.report for picture in turn.pictures],
             usage=Usage(
                 prompt_text_tokens=text_tokens,
@@ -94,9 +95,15 @@ def evidence_of(turn: Turn) -> list[Evidence]:
     return found
 
 
-def handover_of(turn: Turn) -> Handover | None:
-    """A person should take over where the engine says so."""
+def handover_of(turn: Turn, confidence: Confidence) -> Handover | None:
+    """A person should take over where the engine says so, or where the model was less sure than its card asks for."""
     said = str(turn.details.get("handover") or "")
+    unsure = confidence.method != "none" and confidence.score < turn.card.handover_below
+    if not said and unsure:
+        return Handover(
+            reason="low_confidence",
+            note=f"the model was {confidence.score:.0%} sure; {turn.card.handover_below:.0%} are asked for",
+        )
     if not said:
         return None
     reason, note = _HANDOVERS.get(said, (said, said))
