@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PIL import ImageDraw
+
 from samples.canvas import WIDTH, Screen
 
 

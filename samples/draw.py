@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
+
 from samples.canvas import Fonts
 from samples.pages import PAGES
 
