@@ -5,8 +5,8 @@
 Two parts. First every question of the folder on every variant of its picture (clean, halved, like a photo), by two
 callers: how many answers are right, by language and variant, and which state a number, date or id that is not on the
 page. Then, on a house of its own that has ONE core, the time to the first word of a first question on a picture, and of
-a follow-up on it: in the same session without the picture, and as a new question with the picture sent again. "CPU s" is
-what all processes of the house worked until the answer's end: on a core that others use too, it is the truer figure.
+a follow-up on it: in the same session without the picture, and as a new question with the picture sent again. "CPU s"
+is what all processes of the house worked until the answer's end: on a core that others use too, it is the truer figure.
 
 Without --data the project's own samples are asked. `bench/common_pages.py` says what a folder has. With --address a
 running gateway is asked, and the second part is left out: nobody can know how many cores that one has.

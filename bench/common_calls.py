@@ -13,6 +13,7 @@ import grpc
 from bench.common_hop import HOP
 from kefu.chat.v1 import chat_service_pb2 as chat
 from kefu.chat.v1 import question_pb2
+from kefu.media.v1 import picture_pb2
 from kefu.preprocess.v1 import preprocess_service_pb2 as prepare
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as prepare_grpc
 from kefu_gateway.adapters.preprocess import profile_of
@@ -135,6 +136,19 @@ class Direct:
         return request
 
 
+class Sidecar:
+    """The sidecar, asked as the gateway asks it, for a picture that it remembers."""
+
+    def __init__(self, channel: grpc.aio.Channel, card: ModelCard, picture: bytes) -> None:
+        raw: Any = channel
+        self._call: Any = raw.unary_unary("/kefu.preprocess.v1.PreprocessService/Prepare")
+        self._request = _to_prepare(card, picture).SerializeToString()
+
+    async def ask(self, _number: int) -> bytes:
+        answer: bytes = await self._call(self._request, timeout=60)
+        return answer
+
+
 class Hop:
     """The bare hop; `payload` is as large as a question."""
 
@@ -153,10 +167,18 @@ async def prepared(
 ) -> tuple[bytes, float]:
     """The picture as the model gets it, and the milliseconds that the sidecar took for it."""
     stub = prepare_grpc.PreprocessServiceStub(channel)
-    request = prepare.PrepareRequest(data=picture, profile=profile_of(card), language="zh")
-    response = await stub.Prepare(request, timeout=60)
+    response = await stub.Prepare(_to_prepare(card, picture), timeout=60)
     data: bytes = response.data
     return data, response.report.milliseconds
+
+
+def _to_prepare(card: ModelCard, picture: bytes) -> prepare.PrepareRequest:
+    return prepare.PrepareRequest(
+        data=picture,
+        profile=profile_of(card),
+        crop_mode=picture_pb2.CROP_MODE_AUTO,
+        language="zh",
+    )
 
 
 def _checked(answer: bytes) -> bytes:

@@ -9,8 +9,9 @@ to the gateway streamed, to a bare gRPC hop), because machines are noisy: trust 
 Every question is a new one, so nothing comes out of the answer cache. For the picture rows the gateway's cache is off
 and the sidecar's is on: the bytes go the whole way, and what the sidecar's work adds is told by itself. A real Triton
 on one core cannot keep a gateway busy: the "saturated" rows have a stand-in that gives Triton's recorded responses at
-once. "busy" is the gateway's share of its core; "a core" is turns/s divided by it, which other work on the machine
-hardly moves.
+once. What the gateway adds is what Triton and, for a picture, the sidecar do not take when they are asked directly.
+"busy" is the gateway's share of its core; "a core" is turns/s divided by it, which other work on the machine hardly
+moves.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.common import cpu_seconds, machine, parser, percentile, table, verdict, write_json
-from bench.common_calls import Call, Direct, Gateway, Hop, prepared
+from bench.common_calls import Call, Direct, Gateway, Hop, Sidecar, prepared
 from bench.common_photo import another, photo
 from bench.common_rig import Rig, open_rig
 
@@ -135,8 +136,12 @@ class Bench:
             Way(case, "bare hop", hop.ask, rig.pid("hop")),
         ]
         alone = Way(case, "Triton alone", direct.ask, pid)
-        await self._latencies(alone, direct, ways)
-        await self._rates([alone, *ways])
+        behind = [alone]
+        if sent:
+            known = Sidecar(rig.sidecar, rig.card, sent)
+            behind.append(Way(case, "sidecar alone", known.ask, rig.pid("preprocess")))
+        await self._latencies(direct, behind, ways)
+        await self._rates([*behind, *ways])
         ways[2].alone.clear()
         ways[2].alone.append(0.0)  # behind the hop there is nothing: all of it is added
         answers = await direct.record(next(_numbers))
@@ -149,21 +154,23 @@ class Bench:
         await self._rates(saturated)
         await rig.house.keeper.stop(name)
         await rig.house.keeper.stop(f"{name}-triton")
-        self.rows += [way.row() for way in (alone, *ways, *saturated)]
+        self.rows += [way.row() for way in (*behind, *ways, *saturated)]
 
-    async def _latencies(self, alone: Way, direct: Direct, ways: Sequence[Way]) -> None:
-        """One question at a time, each way in turn."""
+    async def _latencies(self, direct: Direct, behind: Sequence[Way], ways: Sequence[Way]) -> None:
+        """One question at a time, each way in turn. `behind`: what the gateway itself asks; its time is not added."""
         for turn in range(self._rounds + WARM_UP):
-            first, *numbers = itertools.islice(_numbers, len(ways) + 1)
-            direct.build([first])
-            own = await _timed(direct.ask, first)
-            taken = [await _timed(way.call, n) for way, n in zip(ways, numbers, strict=True)]
+            numbers = list(itertools.islice(_numbers, len(behind) + len(ways)))
+            direct.build(numbers[:1])
+            taken = [
+                await _timed(way.call, number)
+                for way, number in zip([*behind, *ways], numbers, strict=True)
+            ]
             if turn < WARM_UP:  # connections, caches, first imports
                 continue
-            alone.latencies.append(own)
-            for way, milliseconds in zip(ways, taken, strict=True):
+            for way, milliseconds in zip([*behind, *ways], taken, strict=True):
                 way.latencies.append(milliseconds)
-                way.alone.append(own)
+            for way in ways:
+                way.alone.append(sum(taken[: len(behind)]))
 
     async def _rates(self, ways: Sequence[Way]) -> None:
         """AT_ONCE callers that ask again and again; the ways take turns in short slices."""
@@ -220,7 +227,7 @@ def _shown(row: Row) -> list[str]:
         f"{row.turns_a_busy_second:.0f}",
     ]
     # The gateway idles while Triton is asked directly: its CPU then is nobody's figure.
-    values[5:] = [""] * 3 if row.way == "Triton alone" else values[5:]
+    values[5:] = [""] * 3 if row.way.endswith("alone") else values[5:]
     return [row.case, row.way, *("" if "nan" in value else value for value in values)]
 
 
