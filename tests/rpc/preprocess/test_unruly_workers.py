@@ -13,7 +13,8 @@ import pytest
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters.pool import WorkerPool
 from kefu_preprocess.adapters.process import WorkerGoneError
-from kefu_preprocess.domain.values import Job, Limits
+from kefu_preprocess.domain.values import Job, Limits, RenderJob
+from tests.fixtures.documents import RED, pdf
 from tests.unit.preprocess.pictures import encoded, noise
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("unruly_worker.py")))
@@ -79,6 +80,25 @@ async def test_a_picture_that_crashes_two_workers_is_damaged(pool: WorkerPool, e
     assert error.reason is Reason.PICTURE_DAMAGED
     await works(pool)
     assert ends.causes == ["crash", "crash"]
+
+
+@pytest.mark.parametrize(
+    ("order", "reason", "causes"),
+    [
+        ("HANG", Reason.PICTURE_TOO_SLOW, ["hang"]),
+        ("CRASH", Reason.PICTURE_DAMAGED, ["crash", "crash"]),
+    ],
+)
+async def test_a_document_that_hangs_or_crashes_costs_itself_alone(
+    pool: WorkerPool, ends: Ends, order: str, reason: Reason, causes: list[str]
+) -> None:
+    with pytest.raises(KefuError) as caught:
+        await pool.render(RenderJob(data=pdf(RED), media_type=order))
+    assert (caught.value.reason, caught.value.field) == (reason, "data")
+    assert "document" in caught.value.message
+    assert ends.causes == causes
+    assert (await pool.render(RenderJob(data=pdf(RED)))).total == 1
+    await works(pool)
 
 
 async def test_a_worker_killed_from_outside_costs_nobody_anything(

@@ -14,11 +14,22 @@ from typing import Any
 
 from kefu_preprocess.adapters import worker
 from kefu_preprocess.domain.pipeline import prepare
-from kefu_preprocess.domain.values import Job, Limits, Prepared
+from kefu_preprocess.domain.render import render
+from kefu_preprocess.domain.values import Job, Limits, Prepared, Rendered, RenderJob
 
 
 def unruly(job: Job, limits: Limits) -> Prepared:
-    words = job.media_type.split()
+    obey(job.media_type)
+    return prepare(Job(data=job.data), limits)
+
+
+def unruly_document(job: RenderJob, limits: Limits) -> Rendered:
+    obey(job.media_type)
+    return render(RenderJob(data=job.data), limits)
+
+
+def obey(order: str) -> None:
+    words = order.split()
     if words[:1] == ["HANG"]:
         signal.sigwait([signal.SIGUSR1])
     if words[:1] == ["CRASH"]:
@@ -33,12 +44,12 @@ def unruly(job: Job, limits: Limits) -> Prepared:
             os.kill(os.getpid(), signal.SIGKILL)
     if words[:1] == ["FAIL"]:
         raise ZeroDivisionError("words of a library")
-    return prepare(Job(data=job.data), limits)
 
 
 def main() -> None:
     module: Any = worker
     module.prepare = unruly
+    module.render = unruly_document
     worker.main(sys.argv[1:])
 
 

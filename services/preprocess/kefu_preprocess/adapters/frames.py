@@ -26,9 +26,12 @@ from kefu_preprocess.domain.values import (
     Finding,
     Job,
     Limits,
+    Page,
     Prepared,
     Profile,
     QualityKind,
+    Rendered,
+    RenderJob,
     Report,
 )
 
@@ -43,19 +46,25 @@ def pack(head: dict[str, Any], blob_bytes: int) -> bytes:
     return PREFIX.pack(len(text), blob_bytes) + text
 
 
-def job_head(job: Job, limits: Limits, seconds: float) -> dict[str, Any]:
+def job_head(job: Job | RenderJob, limits: Limits, seconds: float) -> dict[str, Any]:
     """A job without its bytes; `seconds` is how long the worker may take before it ends itself."""
-    fields = {name: getattr(job, name) for name in Job.__dataclass_fields__ if name != "data"}
+    fields = {name: getattr(job, name) for name in job.__dataclass_fields__ if name != "data"}
+    head = {"limits": asdict(limits), "seconds": seconds}
+    if isinstance(job, RenderJob):
+        return {"render": fields, **head}
     fields["profile"] = asdict(job.profile)
-    return {"job": fields, "limits": asdict(limits), "seconds": seconds}
+    return {"job": fields, **head}
 
 
-def read_job(head: dict[str, Any], data: bytes) -> tuple[Job, Limits, float]:
+def read_job(head: dict[str, Any], data: bytes) -> tuple[Job | RenderJob, Limits, float]:
     """The other way round."""
+    limits, seconds = Limits(**head["limits"]), float(head["seconds"])
+    if "render" in head:
+        return RenderJob(data=data, **head["render"]), limits, seconds
     fields = dict(head["job"])
     fields["profile"] = Profile(**fields["profile"])
     fields["crop_mode"] = CropMode(fields["crop_mode"])
-    return Job(data=data, **fields), Limits(**head["limits"]), float(head["seconds"])
+    return Job(data=data, **fields), limits, seconds
 
 
 def prepared_head(prepared: Prepared) -> dict[str, Any]:
@@ -80,6 +89,40 @@ def read_prepared(head: dict[str, Any], blob: bytes) -> Prepared:
     fields["seconds"] = tuple((name, value) for name, value in fields["seconds"])
     split = int(head["data_bytes"])
     return Prepared(data=blob[:split], marked=blob[split:], report=Report(**fields))
+
+
+def rendered_head(rendered: Rendered) -> dict[str, Any]:
+    """Pages without their bytes; the blob is those of all pages, one after the other."""
+    pages = [
+        {
+            "number": page.number,
+            "media_type": page.media_type,
+            "size": page.size,
+            "bytes": len(page.data),
+        }
+        for page in rendered.pages
+    ]
+    return {"pages": pages, "total": rendered.total}
+
+
+def read_rendered(head: dict[str, Any], blob: bytes) -> Rendered:
+    """The other way round. Raises KeyError, TypeError or ValueError on anything else."""
+    pages = []
+    at = 0
+    for each in head["pages"]:
+        end = at + int(each["bytes"])
+        width, height = each["size"]
+        page = Page(
+            number=int(each["number"]),
+            data=blob[at:end],
+            media_type=str(each["media_type"]),
+            size=(int(width), int(height)),
+        )
+        pages.append(page)
+        at = end
+    if at != len(blob):
+        raise ValueError("the pages are not as long as they say")
+    return Rendered(pages=tuple(pages), total=int(head["total"]))
 
 
 def error_head(error: KefuError) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from kefu_common.errors import KefuError
-from kefu_preprocess.domain.values import Job, Prepared
+from kefu_preprocess.domain.values import Job, Prepared, Rendered, RenderJob
 
 # Seconds: a step takes from a tenth of a millisecond to a second.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -41,13 +41,25 @@ class PrometheusObserver:
         )
         self._bytes = Counter(
             "kefu_preprocess_bytes_total",
-            "Bytes of pictures: in as sent, out as prepared.",
+            "Bytes of pictures and documents: in as sent, out as prepared.",
             ["direction"],
+            registry=registry,
+        )
+        self._documents = Histogram(
+            "kefu_preprocess_document_duration_seconds",
+            "Seconds from a document's arrival to its pages, waiting included.",
+            ["outcome"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._pages = Counter(
+            "kefu_preprocess_pages_total",
+            "Pages of documents that were drawn as pictures.",
             registry=registry,
         )
         self._rejected = Counter(
             "kefu_preprocess_rejected_total",
-            "Pictures that were refused.",
+            "Pictures and documents that were refused.",
             ["reason"],
             registry=registry,
         )
@@ -108,8 +120,16 @@ class PrometheusObserver:
             for step, step_seconds in prepared.report.seconds:
                 self._steps.labels(step).observe(step_seconds)
 
-    def rejected(self, job: Job, error: KefuError, *, seconds: float) -> None:
-        """A picture was refused."""
-        self._duration.labels("rejected").observe(seconds)
+    def rendered(self, job: RenderJob, rendered: Rendered, *, seconds: float) -> None:
+        """A document's pages came out."""
+        self._documents.labels("ok").observe(seconds)
+        self._bytes.labels("in").inc(len(job.data))
+        self._bytes.labels("out").inc(sum(len(page.data) for page in rendered.pages))
+        self._pages.inc(rendered.total)
+
+    def rejected(self, job: Job | RenderJob, error: KefuError, *, seconds: float) -> None:
+        """A picture or a document was refused."""
+        duration = self._duration if isinstance(job, Job) else self._documents
+        duration.labels("rejected").observe(seconds)
         self._bytes.labels("in").inc(len(job.data))
         self._rejected.labels(error.reason.value).inc()

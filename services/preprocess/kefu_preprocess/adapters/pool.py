@@ -16,14 +16,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters import frames
 from kefu_preprocess.adapters.process import WORKER_COMMAND, WorkerGoneError, WorkerProcess
+from kefu_preprocess.domain.documents import damaged_document
 from kefu_preprocess.domain.formats import sniff
-from kefu_preprocess.domain.values import Job, Limits, Prepared
+from kefu_preprocess.domain.values import Job, Limits, Prepared, Rendered, RenderJob
 
 log = structlog.get_logger()
 
@@ -31,6 +33,9 @@ log = structlog.get_logger()
 _BACKOFF = (0.05, 0.2, 1.0, 5.0)
 
 Ended = Callable[[str], None]
+AnyJob = Job | RenderJob
+# What a job's caller waits for: Prepared for a Job, Rendered for a RenderJob.
+Result = asyncio.Future[Any]
 
 
 class WorkerPool:
@@ -54,7 +59,7 @@ class WorkerPool:
         self._memory_mb = memory_mb
         self._on_ended = on_ended
         self._command = command
-        self._waiting: deque[tuple[Job, asyncio.Future[Prepared]]] = deque()
+        self._waiting: deque[tuple[AnyJob, Result]] = deque()
         self._arrived = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
         self._alive: set[WorkerProcess] = set()
@@ -104,6 +109,15 @@ class WorkerPool:
 
     async def run(self, job: Job) -> Prepared:
         """Waits for a worker's answer. Raises KefuError OVERLOADED at once when the queue is full."""
+        prepared: Prepared = await self._result(job)
+        return prepared
+
+    async def render(self, job: RenderJob) -> Rendered:
+        """The same for the pages of a document."""
+        rendered: Rendered = await self._result(job)
+        return rendered
+
+    async def _result(self, job: AnyJob) -> Any:
         self._forget_cancelled()
         if len(self._waiting) >= self._queue and self._busy + len(self._waiting) >= self._count:
             raise KefuError(
@@ -112,7 +126,7 @@ class WorkerPool:
                 limit=self._queue,
                 queue="preprocess",
             )
-        future: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
+        future: Result = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
         async with self._arrived:
             self._arrived.notify()
@@ -122,7 +136,7 @@ class WorkerPool:
         if any(future.done() for _, future in self._waiting):
             self._waiting = deque(each for each in self._waiting if not each[1].done())
 
-    async def _next(self) -> tuple[Job, asyncio.Future[Prepared]]:
+    async def _next(self) -> tuple[AnyJob, Result]:
         async with self._arrived:
             while True:
                 while self._waiting:
@@ -141,9 +155,7 @@ class WorkerPool:
                 self._busy -= 1
                 _fail(future, KefuError(Reason.DRAINING, "the picture service is shutting down"))
 
-    async def _serve(
-        self, worker: WorkerProcess, job: Job, future: asyncio.Future[Prepared]
-    ) -> WorkerProcess:
+    async def _serve(self, worker: WorkerProcess, job: AnyJob, future: Result) -> WorkerProcess:
         """Answers one picture; gives the worker for the next one."""
         head = frames.job_head(job, self._limits, self._seconds)
         # A worker that was killed from outside (or was dying already) is no fault of the picture: it has a second try.
@@ -151,12 +163,12 @@ class WorkerPool:
             try:
                 async with asyncio.timeout(self._seconds):
                     reply, blob = await worker.ask(head, job.data)
-                _settle(future, reply, blob)
+                _settle(job, future, reply, blob)
                 return worker
             except TimeoutError:
                 log.warning("worker was stuck", pid=worker.pid, seconds=self._seconds)
                 self._on_ended("hang")
-                _fail(future, self._too_slow())
+                _fail(future, self._too_slow(job))
                 return await self._replace(worker)
             except WorkerGoneError:
                 log.warning("worker ended", pid=worker.pid, again=not last)
@@ -181,17 +193,18 @@ class WorkerPool:
             self._alive.add(fresh)
             return fresh
 
-    def _too_slow(self) -> KefuError:
+    def _too_slow(self, job: AnyJob) -> KefuError:
+        doing = "preparing this picture" if isinstance(job, Job) else "drawing this document"
         return KefuError(
             Reason.PICTURE_TOO_SLOW,
-            "preparing this picture took longer than allowed",
+            f"{doing} took longer than allowed",
             field="data",
             limit=round(self._seconds * 1000),
             unit="ms",
         )
 
 
-def _settle(future: asyncio.Future[Prepared], reply: dict[str, object], blob: bytes) -> None:
+def _settle(job: AnyJob, future: Result, reply: dict[str, object], blob: bytes) -> None:
     """Hands a worker's answer to the caller. Raises WorkerGoneError where it is not one."""
     if "failed" in reply:
         log.error("the pipeline failed", where=str(reply["failed"])[:300])
@@ -201,19 +214,22 @@ def _settle(future: asyncio.Future[Prepared], reply: dict[str, object], blob: by
         if "reason" in reply:
             _fail(future, frames.read_error(reply))
             return
-        prepared = frames.read_prepared(reply, blob)
+        read = frames.read_prepared if isinstance(job, Job) else frames.read_rendered
+        result = read(reply, blob)
     except (KeyError, TypeError, ValueError):
         raise WorkerGoneError from None
     if not future.done():
-        future.set_result(prepared)
+        future.set_result(result)
 
 
-def _fail(future: asyncio.Future[Prepared], error: KefuError) -> None:
+def _fail(future: Result, error: KefuError) -> None:
     if not future.done():
         future.set_exception(error)
 
 
-def _crashed(job: Job) -> KefuError:
+def _crashed(job: AnyJob) -> KefuError:
+    if isinstance(job, RenderJob):
+        return damaged_document("the document is damaged: it cannot be drawn")
     found = sniff(job.data)
     return KefuError(
         Reason.PICTURE_DAMAGED,

@@ -1,4 +1,4 @@
-"""A worker process: reads a job from its socket, runs the pipeline, writes the result; until the end of file.
+"""A worker process: reads a job, prepares the picture or draws the document, writes the result; until the end of file.
 
     python -m kefu_preprocess.adapters.worker FD MEMORY_MB
 
@@ -26,7 +26,8 @@ from PIL import Image, ImageDraw, ImageFont
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters import frames
 from kefu_preprocess.domain.pipeline import prepare
-from kefu_preprocess.domain.values import Job, Limits
+from kefu_preprocess.domain.render import render
+from kefu_preprocess.domain.values import Job, Limits, RenderJob
 
 # The pool ends a stuck worker at its limit; a worker whose pool was killed ends itself this much later.
 _GRACE_SECONDS = 1.0
@@ -52,13 +53,16 @@ def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[byt
     # No handler: the kernel ends the process, whatever library it is stuck in.
     signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE_SECONDS)
     try:
+        if isinstance(job, RenderJob):
+            rendered = render(job, limits)
+            return frames.rendered_head(rendered), [page.data for page in rendered.pages]
         prepared = prepare(job, limits)
         return frames.prepared_head(prepared), [prepared.data, prepared.marked]
     except KefuError as error:
         return frames.error_head(error), []
     except MemoryError:
         too_much = KefuError(
-            Reason.PICTURE_DAMAGED, "preparing the picture needs too much memory", field="data"
+            Reason.PICTURE_DAMAGED, "preparing this needs too much memory", field="data"
         )
         return frames.error_head(too_much), []
     except Exception as error:

@@ -34,7 +34,7 @@ _ALIASES = {
     "image/x-bmp": "image/bmp",
 }
 # What callers send when they do not know: no claim that could be wrong.
-_NO_CLAIM = frozenset({"", "application/octet-stream", "image/*"})
+NO_CLAIM = frozenset({"", "application/octet-stream", "image/*"})
 
 
 def sniff(data: bytes) -> Format | None:
@@ -80,7 +80,7 @@ def admit(data: bytes, declared: str, limits: Limits) -> Format:
             allowed=",".join(each.media_type for each in Format),
         )
     claim = declared.partition(";")[0].strip().lower()
-    if claim not in _NO_CLAIM and _ALIASES.get(claim, claim) != found.media_type:
+    if claim not in NO_CLAIM and _ALIASES.get(claim, claim) != found.media_type:
         raise KefuError(
             Reason.PICTURE_MEDIA_TYPE_MISMATCH,
             f"the bytes are {found.media_type}, which is not the declared media type",

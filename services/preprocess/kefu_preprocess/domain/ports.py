@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from kefu_common.errors import KefuError
-from kefu_preprocess.domain.values import Job, Prepared
+from kefu_preprocess.domain.values import Job, Prepared, Rendered, RenderJob
 
 
 class Workers(Protocol):
@@ -13,6 +13,10 @@ class Workers(Protocol):
 
     async def run(self, job: Job) -> Prepared:
         """Raises KefuError: what the pipeline raises, OVERLOADED, PICTURE_TOO_SLOW, PICTURE_DAMAGED after a crash."""
+        ...
+
+    async def render(self, job: RenderJob) -> Rendered:
+        """The pages of a document. Raises KefuError as `run` does, and what rendering raises."""
         ...
 
 
@@ -29,12 +33,16 @@ class Cache(Protocol):
 
 
 class Observer(Protocol):
-    """Told of every picture that ends, for metrics."""
+    """Told of every picture and every document that ends, for metrics."""
 
     def prepared(self, job: Job, prepared: Prepared, *, seconds: float, cached: bool) -> None:
         """A picture came out."""
         ...
 
-    def rejected(self, job: Job, error: KefuError, *, seconds: float) -> None:
-        """A picture was refused."""
+    def rendered(self, job: RenderJob, rendered: Rendered, *, seconds: float) -> None:
+        """A document's pages came out."""
+        ...
+
+    def rejected(self, job: Job | RenderJob, error: KefuError, *, seconds: float) -> None:
+        """A picture or a document was refused."""
         ...

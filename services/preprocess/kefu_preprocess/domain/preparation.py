@@ -1,4 +1,4 @@
-"""One request for a picture: let it in, look in the cache, else have a worker prepare it.
+"""One request for a picture, or a document's pages: let it in, look in the cache, else have a worker do it.
 
 outcome = await Preparation(limits, workers, cache, observer).prepare(Job(data=...))
 """
@@ -11,11 +11,12 @@ import time
 from dataclasses import astuple, dataclass, field
 
 from kefu_common.errors import KefuError
+from kefu_preprocess.domain.documents import admit_document
 from kefu_preprocess.domain.formats import admit
 from kefu_preprocess.domain.headers import admit_size
 from kefu_preprocess.domain.ports import Cache, Observer, Workers
 from kefu_preprocess.domain.profiles import check_profile
-from kefu_preprocess.domain.values import Job, Limits, Prepared
+from kefu_preprocess.domain.values import Job, Limits, Prepared, Rendered, RenderJob
 
 # Hashing this many bytes takes about as long as handing them to a thread.
 _HASH_INLINE_BYTES = 256 * 1024
@@ -52,6 +53,18 @@ class Preparation:
             job, outcome.prepared, seconds=outcome.seconds, cached=outcome.cached
         )
         return outcome
+
+    async def render(self, job: RenderJob) -> Rendered:
+        """The pages of a document. Raises KefuError; fields are those of RenderDocumentRequest."""
+        start = time.perf_counter()
+        try:
+            admit_document(job, self._limits)
+            rendered = await self._workers.render(job)
+        except KefuError as error:
+            self._observer.rejected(job, error, seconds=time.perf_counter() - start)
+            raise
+        self._observer.rendered(job, rendered, seconds=time.perf_counter() - start)
+        return rendered
 
     async def _prepare(self, job: Job, start: float) -> Outcome:
         check_profile(job.profile)

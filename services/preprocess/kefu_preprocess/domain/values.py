@@ -139,3 +139,31 @@ class Prepared:
     data: bytes = field(repr=False)
     marked: bytes = field(repr=False)
     report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderJob:
+    """A document whose pages are wanted as pictures; the limits and defaults of RenderDocumentRequest."""
+
+    data: bytes = field(repr=False)
+    media_type: str = ""
+    max_pages: int = 10
+    max_pixels: int = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page, encoded. `number` counts from 1; `size` is (width, height) in pixels."""
+
+    number: int
+    data: bytes = field(repr=False)
+    media_type: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """The pages of a document in order, and how many it has."""
+
+    pages: tuple[Page, ...]
+    total: int

@@ -9,7 +9,12 @@ import grpc
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc
 from kefu_preprocess.domain.preparation import Preparation
-from kefu_preprocess.servicers.translate import to_job, to_response
+from kefu_preprocess.servicers.translate import (
+    to_job,
+    to_pages,
+    to_render_job,
+    to_response,
+)
 
 
 class PreprocessServicer(preprocess_service_pb2_grpc.PreprocessServiceServicer):
@@ -23,3 +28,9 @@ class PreprocessServicer(preprocess_service_pb2_grpc.PreprocessServiceServicer):
     ) -> pb.PrepareResponse:
         """Prepares one picture."""
         return to_response(request, await self._preparation.prepare(to_job(request)))
+
+    async def RenderDocument(
+        self, request: pb.RenderDocumentRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.RenderDocumentResponse:
+        """Draws the pages of one document."""
+        return to_pages(await self._preparation.render(to_render_job(request)))

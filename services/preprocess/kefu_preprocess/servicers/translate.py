@@ -13,6 +13,8 @@ from kefu_preprocess.domain.values import (
     Finding,
     Job,
     Profile,
+    Rendered,
+    RenderJob,
 )
 
 _CROP_MODES = {
@@ -76,6 +78,33 @@ def to_response(request: pb.PrepareRequest, outcome: Outcome) -> pb.PrepareRespo
             milliseconds=outcome.seconds * 1000,
             cached=outcome.cached,
         ),
+    )
+
+
+def to_render_job(request: pb.RenderDocumentRequest) -> RenderJob:
+    """A request with its defaults filled in; nothing is checked here."""
+    usual = RenderJob(data=b"")
+    return RenderJob(
+        data=request.data,
+        media_type=request.media_type,
+        max_pages=request.max_pages or usual.max_pages,
+        max_pixels=request.max_pixels or usual.max_pixels,
+    )
+
+
+def to_pages(rendered: Rendered) -> pb.RenderDocumentResponse:
+    """The pages, in order."""
+    return pb.RenderDocumentResponse(
+        pages=[
+            pb.RenderedPage(
+                page=page.number,
+                data=page.data,
+                media_type=page.media_type,
+                size=_size(page.size),
+            )
+            for page in rendered.pages
+        ],
+        total_pages=rendered.total,
     )
 
 

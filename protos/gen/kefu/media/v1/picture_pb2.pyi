@@ -109,7 +109,7 @@ class Element(_message.Message):
     def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[ElementKind, str]] = ..., box: _Optional[_Union[Box, _Mapping]] = ...) -> None: ...
 
 class PictureReport(_message.Message):
-    __slots__ = ("index", "sha256", "media_type", "original", "prepared", "original_bytes", "prepared_bytes", "crop", "quality", "steps", "elements", "milliseconds", "cached")
+    __slots__ = ("index", "sha256", "media_type", "original", "prepared", "original_bytes", "prepared_bytes", "crop", "quality", "steps", "elements", "milliseconds", "cached", "page", "document")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,8 @@ class PictureReport(_message.Message):
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     index: int
     sha256: str
     media_type: str
@@ -136,4 +138,6 @@ class PictureReport(_message.Message):
     elements: _containers.RepeatedCompositeFieldContainer[Element]
     milliseconds: float
     cached: bool
-    def __init__(self, index: _Optional[int] = ..., sha256: _Optional[str] = ..., media_type: _Optional[str] = ..., original: _Optional[_Union[PictureSize, _Mapping]] = ..., prepared: _Optional[_Union[PictureSize, _Mapping]] = ..., original_bytes: _Optional[int] = ..., prepared_bytes: _Optional[int] = ..., crop: _Optional[_Union[Crop, _Mapping]] = ..., quality: _Optional[_Iterable[_Union[QualityFinding, _Mapping]]] = ..., steps: _Optional[_Iterable[str]] = ..., elements: _Optional[_Iterable[_Union[Element, _Mapping]]] = ..., milliseconds: _Optional[float] = ..., cached: _Optional[bool] = ...) -> None: ...
+    page: int
+    document: int
+    def __init__(self, index: _Optional[int] = ..., sha256: _Optional[str] = ..., media_type: _Optional[str] = ..., original: _Optional[_Union[PictureSize, _Mapping]] = ..., prepared: _Optional[_Union[PictureSize, _Mapping]] = ..., original_bytes: _Optional[int] = ..., prepared_bytes: _Optional[int] = ..., crop: _Optional[_Union[Crop, _Mapping]] = ..., quality: _Optional[_Iterable[_Union[QualityFinding, _Mapping]]] = ..., steps: _Optional[_Iterable[str]] = ..., elements: _Optional[_Iterable[_Union[Element, _Mapping]]] = ..., milliseconds: _Optional[float] = ..., cached: _Optional[bool] = ..., page: _Optional[int] = ..., document: _Optional[int] = ...) -> None: ...

@@ -1,7 +1,8 @@
 from kefu.media.v1 import picture_pb2 as _picture_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -57,3 +58,35 @@ class PrepareResponse(_message.Message):
     report: _picture_pb2.PictureReport
     marked: bytes
     def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., report: _Optional[_Union[_picture_pb2.PictureReport, _Mapping]] = ..., marked: _Optional[bytes] = ...) -> None: ...
+
+class RenderDocumentRequest(_message.Message):
+    __slots__ = ("data", "media_type", "max_pages", "max_pixels")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MAX_PAGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    media_type: str
+    max_pages: int
+    max_pixels: int
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., max_pages: _Optional[int] = ..., max_pixels: _Optional[int] = ...) -> None: ...
+
+class RenderedPage(_message.Message):
+    __slots__ = ("page", "data", "media_type", "size")
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    page: int
+    data: bytes
+    media_type: str
+    size: _picture_pb2.PictureSize
+    def __init__(self, page: _Optional[int] = ..., data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., size: _Optional[_Union[_picture_pb2.PictureSize, _Mapping]] = ...) -> None: ...
+
+class RenderDocumentResponse(_message.Message):
+    __slots__ = ("pages", "total_pages")
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_PAGES_FIELD_NUMBER: _ClassVar[int]
+    pages: _containers.RepeatedCompositeFieldContainer[RenderedPage]
+    total_pages: int
+    def __init__(self, pages: _Optional[_Iterable[_Union[RenderedPage, _Mapping]]] = ..., total_pages: _Optional[int] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PreprocessServiceStub:
-    """Prepares pictures for a model: decode within limits, crop, enhance, fit, encode.
+    """Prepares pictures for a model: decode within limits, crop, enhance, fit, encode. Documents become pictures first.
     """
 
     def __init__(self, channel):
@@ -40,16 +40,31 @@ class PreprocessServiceStub:
                 request_serializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.PrepareRequest.SerializeToString,
                 response_deserializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.PrepareResponse.FromString,
                 _registered_method=True)
+        self.RenderDocument = channel.unary_unary(
+                '/kefu.preprocess.v1.PreprocessService/RenderDocument',
+                request_serializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.RenderDocumentRequest.SerializeToString,
+                response_deserializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.RenderDocumentResponse.FromString,
+                _registered_method=True)
 
 
 class PreprocessServiceServicer:
-    """Prepares pictures for a model: decode within limits, crop, enhance, fit, encode.
+    """Prepares pictures for a model: decode within limits, crop, enhance, fit, encode. Documents become pictures first.
     """
 
     def Prepare(self, request, context):
         """Prepares one picture. The same request gives the same bytes. Errors: PICTURE_EMPTY, PICTURE_TOO_LARGE,
         PICTURE_TOO_MANY_PIXELS, PICTURE_FORMAT_UNSUPPORTED, PICTURE_MEDIA_TYPE_MISMATCH, PICTURE_DAMAGED, PICTURE_TOO_SLOW,
         SETTING_INVALID, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderDocument(self, request, context):
+        """Draws every page of a document as a picture that `Prepare` takes. The same request gives the same bytes. Scripts and
+        forms of the document are not run, and nothing that it links to is fetched. Errors: PICTURE_EMPTY, PICTURE_TOO_LARGE,
+        PICTURE_FORMAT_UNSUPPORTED (not a PDF), PICTURE_MEDIA_TYPE_MISMATCH, PICTURE_DAMAGED (also: locked with a password, cut
+        short, without pages), TOO_MANY_PICTURES (more pages than `max_pages`), PICTURE_TOO_SLOW, SETTING_INVALID, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -63,6 +78,11 @@ def add_PreprocessServiceServicer_to_server(servicer, server):
                     request_deserializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.PrepareRequest.FromString,
                     response_serializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.PrepareResponse.SerializeToString,
             ),
+            'RenderDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderDocument,
+                    request_deserializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.RenderDocumentRequest.FromString,
+                    response_serializer=kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.RenderDocumentResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'kefu.preprocess.v1.PreprocessService', rpc_method_handlers)
@@ -72,7 +92,7 @@ def add_PreprocessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PreprocessService:
-    """Prepares pictures for a model: decode within limits, crop, enhance, fit, encode.
+    """Prepares pictures for a model: decode within limits, crop, enhance, fit, encode. Documents become pictures first.
     """
 
     @staticmethod
@@ -92,6 +112,33 @@ class PreprocessService:
             '/kefu.preprocess.v1.PreprocessService/Prepare',
             kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.PrepareRequest.SerializeToString,
             kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.PrepareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kefu.preprocess.v1.PreprocessService/RenderDocument',
+            kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.RenderDocumentRequest.SerializeToString,
+            kefu_dot_preprocess_dot_v1_dot_preprocess__service__pb2.RenderDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,
