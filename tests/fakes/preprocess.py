@@ -1,4 +1,7 @@
-"""A sidecar that speaks the wire: gives every picture back as it came, with a report, or fails as it is told."""
+"""A sidecar that speaks the wire: gives every picture back as it came, with a report, or fails as it is told.
+
+A document is b"%PDF-first page|second page": its pages are the pieces.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from grpc_health.v1._async import HealthServicer
 from kefu.media.v1 import picture_pb2
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
-from kefu_common.errors import KefuError
+from kefu_common.errors import KefuError, Reason
 from kefu_common.status import to_rpc_status
 
 
@@ -25,6 +28,7 @@ class FakePreprocess(pb_grpc.PreprocessServiceServicer):
         self.error: KefuError | None = None
         self.hold: asyncio.Event | None = None
         self.seen: list[pb.PrepareRequest] = []
+        self.documents: list[pb.RenderDocumentRequest] = []
         self._server: grpc.aio.Server | None = None
 
     async def __aenter__(self) -> FakePreprocess:
@@ -68,3 +72,29 @@ class FakePreprocess(pb_grpc.PreprocessServiceServicer):
             steps=["crop", "webp 80"],
         )
         return pb.PrepareResponse(data=request.data, media_type="image/webp", report=report)
+
+    async def RenderDocument(
+        self, request: pb.RenderDocumentRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RenderDocumentResponse:
+        self.documents.append(request)
+        pages = request.data.removeprefix(b"%PDF-").split(b"|")
+        error = None
+        if pages == [b"damaged"]:
+            error = KefuError(Reason.PICTURE_DAMAGED, "damaged", field="data")
+        elif len(pages) > request.max_pages:
+            error = KefuError(
+                Reason.TOO_MANY_PICTURES,
+                f"{len(pages)} pages",
+                field="data",
+                limit=request.max_pages,
+                got=len(pages),
+            )
+        if error is not None:
+            await context.abort_with_status(to_rpc_status(error))  # type: ignore[attr-defined]
+        return pb.RenderDocumentResponse(
+            pages=[
+                pb.RenderedPage(page=number, data=page, media_type="image/webp")
+                for number, page in enumerate(pages, start=1)
+            ],
+            total_pages=len(pages),
+        )

@@ -181,7 +181,7 @@ class Gateway:
             requests = Half(
                 (
                     Admit(admission, settings.limits),
-                    Gather(shelf, stores.uploads),
+                    Gather(shelf, stores.uploads, preparer, settings.limits),
                     Join(conversations, stores.sessions, shelf, at_hand, turns.run),
                 ),
                 telemetry,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 import structlog
 
@@ -11,7 +13,7 @@ from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from kefu_common.errors import KefuError, Reason
 from kefu_common.status import from_call_error
 from kefu_gateway.domain.card import ModelCard
-from kefu_gateway.domain.ports import PreparedPicture
+from kefu_gateway.domain.ports import PreparedPicture, RenderedPage
 from kefu_gateway.domain.question import CropMode, PicturePart
 from kefu_gateway.wire.pictures import report_from_proto
 
@@ -25,7 +27,7 @@ _CROP_MODES = {
 
 
 class SidecarPreparer:
-    """Implements the port PicturePreparer."""
+    """Implements the ports PicturePreparer and DocumentRenderer."""
 
     def __init__(self, channel: grpc.aio.Channel, *, scale_down_oversized: bool) -> None:
         self._stub = pb_grpc.PreprocessServiceStub(channel)
@@ -48,6 +50,21 @@ class SidecarPreparer:
         except grpc.aio.AioRpcError as error:
             raise _call_error(error) from None
         return PreparedPicture(data=response.data, report=report_from_proto(response.report))
+
+    async def render(
+        self, data: bytes, media_type: str, *, max_pages: int, max_pixels: int, timeout: float
+    ) -> Sequence[RenderedPage]:
+        request = pb.RenderDocumentRequest(
+            data=data, media_type=media_type, max_pages=max_pages, max_pixels=max_pixels
+        )
+        try:
+            response = await self._stub.RenderDocument(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise _call_error(error) from None
+        return [
+            RenderedPage(number=page.page, data=page.data, media_type=page.media_type)
+            for page in response.pages
+        ]
 
 
 def profile_of(card: ModelCard) -> pb.Profile:

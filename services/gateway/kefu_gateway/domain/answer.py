@@ -67,7 +67,10 @@ class Element:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureReport:
-    """What happened to one picture. Sizes in pixels and bytes, time in milliseconds."""
+    """What happened to one picture. Sizes in pixels and bytes, time in milliseconds.
+
+    `page` of the turn's `document`, both from 1, where it is a page of one; else 0.
+    """
 
     index: int
     sha256: str
@@ -82,6 +85,8 @@ class PictureReport:
     elements: Sequence[Element] = ()
     milliseconds: float = 0.0
     cached: bool = False
+    page: int = 0
+    document: int = 0
 
     def to_original(self, box: Box) -> Box:
         """A box of the prepared picture in pixels of the original: un-scaled, then moved by what was cut off."""

@@ -71,11 +71,7 @@ class TurnMerger:
         )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._pictures(turn, one)) for one in questions]
-        found = [picture for task in tasks for picture in task.result()]
-        turn.pictures = [
-            replace(picture, report=replace(picture.report, index=number))
-            for number, picture in enumerate(found)
-        ]
+        turn.pictures = numbered([task.result() for task in tasks])
         return turn
 
     async def _pictures(self, turn: Turn, question: Question) -> Sequence[PreparedPicture]:
@@ -84,11 +80,31 @@ class TurnMerger:
         if laid is not None:
             return laid
         timeout = turn.deadline.check("gather")
-        return await asyncio.gather(
+        parts = [part for _, part in question.pictures]
+        found = await asyncio.gather(
             *(
                 self._shelf.fetch(
                     question.tenant, part, turn.card, language=turn.language, timeout=timeout
                 )
-                for _, part in question.pictures
+                for part in parts
             )
         )
+        return [
+            replace(picture, report=replace(picture.report, page=part.page, document=part.document))
+            for part, picture in zip(parts, found, strict=True)
+        ]
+
+
+def numbered(requests: Sequence[Sequence[PreparedPicture]]) -> list[PreparedPicture]:
+    """The pictures of a turn's requests in order, counted through: each request began its pictures at 0 and its
+    documents at 1."""
+    pictures: list[PreparedPicture] = []
+    before = 0
+    for request in requests:
+        for picture in request:
+            report = picture.report
+            document = report.document and before + report.document
+            report = replace(report, index=len(pictures), document=document)
+            pictures.append(replace(picture, report=report))
+        before += max((picture.report.document for picture in request), default=0)
+    return pictures

@@ -20,14 +20,15 @@ def to_payload(question: Question) -> bytes:
             parts.append({"text": part.text})
             continue
         assert part.sha256
-        parts.append(
-            {
-                "sha256": part.sha256,
-                "media_type": part.media_type,
-                "crop_mode": part.crop_mode.value,
-                "find_elements": part.find_elements,
-            }
-        )
+        raw: dict[str, Any] = {
+            "sha256": part.sha256,
+            "media_type": part.media_type,
+            "crop_mode": part.crop_mode.value,
+            "find_elements": part.find_elements,
+        }
+        if part.page:
+            raw |= {"page": part.page, "document": part.document}
+        parts.append(raw)
     document = {
         "request_id": question.request_id,
         "session_id": question.session_id,
@@ -100,4 +101,6 @@ def _part(raw: dict[str, Any]) -> TextPart | PicturePart:
         media_type=raw["media_type"],
         crop_mode=CropMode(raw["crop_mode"]),
         find_elements=raw["find_elements"],
+        page=raw.get("page", 0),
+        document=raw.get("document", 0),
     )

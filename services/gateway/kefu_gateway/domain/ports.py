@@ -30,6 +30,26 @@ class PicturePreparer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedPage:
+    """A page of a document as an encoded picture; `number` counts from 1."""
+
+    number: int
+    data: bytes
+    media_type: str
+
+
+class DocumentRenderer(Protocol):
+    """The sidecar."""
+
+    async def render(
+        self, data: bytes, media_type: str, *, max_pages: int, max_pixels: int, timeout: float
+    ) -> Sequence[RenderedPage]:
+        """Every page of a document in order, each of at most `max_pixels`. The same document gives the same bytes.
+        Raises KefuError whose field is "data" or "media_type"; TOO_MANY_PICTURES where it has more than `max_pages`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """Settings of one inference, complete: nothing is left to a default."""
 

@@ -13,6 +13,9 @@ from kefu_common.errors import KefuError, Reason
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+# A document: each of its pages becomes a picture.
+PDF = "application/pdf"
+ACCEPTED_TYPES = (*MEDIA_TYPES, PDF)
 
 # A signed 64-bit number: what every engine takes.
 LARGEST_SEED = 2**63 - 1
@@ -55,7 +58,11 @@ class TextPart:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicturePart:
     """One picture as sent. One of `data`, `upload_id` and `url` is set (`data` may be empty bytes, which is refused),
-    or `sha256` alone: then its bytes are in the picture store."""
+    or `sha256` alone: then its bytes are in the picture store.
+
+    A document comes as one part too, until gather puts its pages in its place: `document` counts the documents of the
+    question from 1, `page` the pages of each; 0: not a page.
+    """
 
     data: bytes | None = None
     sha256: str = ""
@@ -64,6 +71,8 @@ class PicturePart:
     media_type: str = ""
     crop_mode: CropMode = CropMode.AUTO
     find_elements: bool = False
+    page: int = 0
+    document: int = 0
 
 
 Part = TextPart | PicturePart
@@ -120,6 +129,11 @@ def language_of(text: str, declared: str = "") -> str:
     if _CJK.search(text):
         return "zh"
     return "en" if _LETTER.search(text) else "zh"
+
+
+def is_document(media_type: str, data: bytes) -> bool:
+    """Whether a part is a document: it says so, or begins like one (the sidecar refuses it where it says otherwise)."""
+    return media_type == PDF or data.startswith(b"%PDF-")
 
 
 def part_field(index: int, name: str) -> str:
@@ -194,12 +208,12 @@ def _check_parts(question: Question, limits: Limits) -> None:
 
 
 def _check_picture(index: int, picture: PicturePart, limits: Limits) -> None:
-    if picture.media_type and picture.media_type not in MEDIA_TYPES:
+    if picture.media_type and picture.media_type not in ACCEPTED_TYPES:
         raise KefuError(
             Reason.PICTURE_FORMAT_UNSUPPORTED,
-            f"pictures of this media type are not accepted; send one of {', '.join(MEDIA_TYPES)}",
+            f"pictures of this media type are not accepted; send one of {', '.join(ACCEPTED_TYPES)}",
             field=part_field(index, "media_type"),
-            allowed=",".join(MEDIA_TYPES),
+            allowed=",".join(ACCEPTED_TYPES),
         )
     if picture.data is None:
         return

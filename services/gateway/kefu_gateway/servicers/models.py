@@ -10,7 +10,7 @@ from kefu.chat.v1 import model_service_pb2 as pb
 from kefu.chat.v1 import model_service_pb2_grpc as pb_grpc
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.card import ModelCard
-from kefu_gateway.domain.question import MEDIA_TYPES, Limits
+from kefu_gateway.domain.question import ACCEPTED_TYPES, Limits
 
 _STATES = {
     "ready": pb.MODEL_STATE_READY,
@@ -78,5 +78,5 @@ def _limits(limits: Limits) -> pb.Limits:
         pictures=limits.pictures,
         message_bytes=limits.message_bytes,
         turn_milliseconds=round(limits.turn_seconds * 1000),
-        media_types=MEDIA_TYPES,
+        media_types=ACCEPTED_TYPES,
     )

@@ -62,6 +62,8 @@ def report_from_proto(report: pb.PictureReport) -> PictureReport:
         ),
         milliseconds=report.milliseconds,
         cached=report.cached,
+        page=report.page,
+        document=report.document,
     )
 
 
@@ -104,6 +106,8 @@ def report_to_proto(report: PictureReport) -> pb.PictureReport:
         ],
         milliseconds=report.milliseconds,
         cached=report.cached,
+        page=report.page,
+        document=report.document,
     )
 
 

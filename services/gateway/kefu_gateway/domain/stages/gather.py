@@ -1,16 +1,27 @@
-"""gather: the bytes of every picture, prepared by the sidecar in parallel; each is reported as soon as it is ready."""
+"""gather: the bytes of every picture, prepared by the sidecar in parallel; each is reported as soon as it is ready.
+
+A document becomes its pages first. From here on they are pictures like any other, so that everything behind, a later
+round of the session for one, needs to know of no documents.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Event, PictureReady
 from kefu_gateway.domain.pictures import PictureShelf
-from kefu_gateway.domain.ports import PreparedPicture
-from kefu_gateway.domain.question import PicturePart, part_field
+from kefu_gateway.domain.ports import DocumentRenderer, PreparedPicture
+from kefu_gateway.domain.question import (
+    CropMode,
+    Limits,
+    Part,
+    PicturePart,
+    is_document,
+    part_field,
+)
 from kefu_gateway.domain.stages.base import Telling
 from kefu_gateway.domain.turn import Turn
 from kefu_gateway.domain.uploads import UploadStore, check_upload_id
@@ -20,51 +31,138 @@ SHARE = 0.34
 FLOOR_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A picture to be prepared: `index` is the place among the caller's parts of the one that it came from."""
+
+    index: int
+    part: PicturePart
+    data: bytes
+
+
 class Gather(Telling):
     name = "gather"
 
-    def __init__(self, shelf: PictureShelf, uploads: UploadStore) -> None:
+    def __init__(
+        self,
+        shelf: PictureShelf,
+        uploads: UploadStore,
+        renderer: DocumentRenderer,
+        limits: Limits,
+    ) -> None:
         self._shelf = shelf
         self._uploads = uploads
+        self._renderer = renderer
+        self._limits = limits
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        pictures = turn.question.pictures
-        if not pictures:
+        if not turn.question.pictures:
             return
         timeout = turn.deadline.slice(SHARE, floor=FLOOR_SECONDS, stage=self.name)
+        pictures = await self._pictures(turn, timeout)
         tasks = [
-            asyncio.create_task(self._prepare(turn, number, index, part, timeout))
-            for number, (index, part) in enumerate(pictures)
+            asyncio.create_task(self._prepare(turn, number, picture, timeout))
+            for number, picture in enumerate(pictures)
         ]
         try:
             for task in asyncio.as_completed(tasks):
-                yield PictureReady((await task)[1].report)
+                yield PictureReady((await task).report)
         finally:
             # One refused picture refuses the turn: the others' work is of no use any more.
-            for pending in tasks:
-                pending.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        turn.originals = [task.result()[0] for task in tasks]
-        turn.pictures = [task.result()[1] for task in tasks]
+            await _dropped(tasks)
+        turn.originals = [picture.data for picture in pictures]
+        turn.pictures = [task.result() for task in tasks]
 
-    async def _prepare(
-        self, turn: Turn, number: int, index: int, part: PicturePart, timeout: float
-    ) -> tuple[bytes, PreparedPicture]:
-        tenant = turn.question.tenant
+    async def _pictures(self, turn: Turn, timeout: float) -> list[_Picture]:
+        """Every picture with its bytes; the pages of documents take their documents' places in the question."""
+        tasks = [
+            asyncio.create_task(self._read(turn, index, part, timeout))
+            for index, part in turn.question.pictures
+        ]
         try:
-            data = await self._bytes(tenant, part)
-            prepared = await self._shelf.prepare(
-                tenant, part, data, turn.card, language=turn.language, timeout=timeout
+            found = await asyncio.gather(*tasks)
+        finally:
+            await _dropped(tasks)
+        pictures: list[_Picture] = []
+        documents = 0
+        for some in found:
+            if some[0].part.page:
+                documents += 1
+                some = [replace(page, part=replace(page.part, document=documents)) for page in some]
+            pictures += some
+        if documents:
+            self._check_count(turn, len(pictures))
+            turn.question = replace(turn.question, parts=_with_pages(turn.question.parts, pictures))
+        return pictures
+
+    def _most(self, turn: Turn) -> int:
+        return min(self._limits.pictures, turn.card.max_pictures)
+
+    def _check_count(self, turn: Turn, count: int) -> None:
+        """Pages count as the pictures that they are; only now is it known how many they are."""
+        if count > self._most(turn):
+            raise KefuError(
+                Reason.TOO_MANY_PICTURES,
+                f"the question has {count} pictures, the pages of its documents counted; at most "
+                f"{self._most(turn)} are allowed for the model {turn.card.name!r}",
+                field="question.parts",
+                limit=self._most(turn),
+                got=count,
+            )
+
+    async def _read(
+        self, turn: Turn, index: int, part: PicturePart, timeout: float
+    ) -> Sequence[_Picture]:
+        """The bytes of a picture, or those of each page of a document."""
+        try:
+            data, media_type = await self._bytes(turn.question.tenant, part)
+            if not is_document(media_type, data):
+                return [_Picture(index, part, data)]
+            pages = await self._renderer.render(
+                data,
+                media_type,
+                max_pages=self._most(turn),
+                max_pixels=min(self._limits.picture_pixels, turn.card.preprocess.max_pixels),
+                timeout=timeout,
             )
         except KefuError as error:
-            raise error.at(part_field(index, error.field)) if error.field else error from None
-        return data, replace(prepared, report=replace(prepared.report, index=number))
+            raise _told_of(index, error) from None
+        # A page has no status bar that could be cut off; whoever forces it (screenshots saved as a PDF) may.
+        crop = CropMode.FORCE if part.crop_mode is CropMode.FORCE else CropMode.FORBID
+        drawn = replace(part, data=None, upload_id=None, crop_mode=crop)
+        return [
+            _Picture(
+                index,
+                replace(drawn, data=page.data, media_type=page.media_type, page=page.number),
+                page.data,
+            )
+            for page in pages
+        ]
 
-    async def _bytes(self, tenant: str, part: PicturePart) -> bytes:
+    async def _prepare(
+        self, turn: Turn, number: int, picture: _Picture, timeout: float
+    ) -> PreparedPicture:
+        part = picture.part
+        try:
+            prepared = await self._shelf.prepare(
+                turn.question.tenant,
+                part,
+                picture.data,
+                turn.card,
+                language=turn.language,
+                timeout=timeout,
+            )
+        except KefuError as error:
+            raise _told_of(picture.index, error) from None
+        report = replace(prepared.report, index=number, page=part.page, document=part.document)
+        return replace(prepared, report=report)
+
+    async def _bytes(self, tenant: str, part: PicturePart) -> tuple[bytes, str]:
+        """The bytes as sent, and their declared media type."""
         if part.data is not None:
-            return part.data
+            return part.data, part.media_type
         if part.upload_id is not None:
-            return await self._uploaded(tenant, part.upload_id)
+            return await self._uploaded(tenant, part.upload_id, part.media_type)
         raise KefuError(
             Reason.PICTURE_SOURCE_DISABLED,
             "pictures by URL are switched off on this server; send the bytes as `data`, or upload them",
@@ -72,7 +170,7 @@ class Gather(Telling):
             source="url",
         )
 
-    async def _uploaded(self, tenant: str, upload_id: str) -> bytes:
+    async def _uploaded(self, tenant: str, upload_id: str, media_type: str) -> tuple[bytes, str]:
         check_upload_id(upload_id, "upload_id")
         found = await self._uploads.read(tenant, upload_id)
         if found is None:
@@ -82,4 +180,22 @@ class Gather(Telling):
                 field="upload_id",
                 upload_id=upload_id,
             )
-        return found.data
+        return found.data, media_type or found.media_type
+
+
+def _told_of(index: int, error: KefuError) -> KefuError:
+    """The error, told of the caller's part: whoever found it knew "data" alone."""
+    return error.at(part_field(index, error.field)) if error.field else error
+
+
+def _with_pages(parts: Sequence[Part], pictures: Sequence[_Picture]) -> tuple[Part, ...]:
+    pages: dict[int, list[Part]] = {}
+    for picture in pictures:
+        pages.setdefault(picture.index, []).append(picture.part)
+    return tuple(each for index, part in enumerate(parts) for each in pages.get(index, [part]))
+
+
+async def _dropped(tasks: Sequence[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
