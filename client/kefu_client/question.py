@@ -61,14 +61,15 @@ def picture(
     crop: Crop = "auto",
     elements: bool = False,
 ) -> Part:
-    """A picture as a part of a question: from a path, or from bytes that are already there.
+    """A picture, or a PDF document, as a part of a question: from a path, or from bytes that are already there.
 
         picture("order.png")
+        picture("invoice.pdf")  # every page of it becomes a picture
         picture(upload.read(), media_type="image/png", crop="forbid")
 
-    JPEG, PNG, WebP or BMP, at most 20 MiB; the server looks at the bytes and refuses anything else. `crop` says whether
-    system bars may be cut off; `elements` asks for the numbered elements of a screen. Raises OSError when the file
-    cannot be read, and InputError when it is larger than any message may be.
+    JPEG, PNG, WebP, BMP or PDF, at most 20 MiB; the server looks at the bytes and refuses anything else. `crop` says
+    whether system bars may be cut off; `elements` asks for the numbered elements of a screen. Raises OSError when the
+    file cannot be read, and InputError when it is larger than any message may be.
     """
     if isinstance(source, bytes):
         data = source

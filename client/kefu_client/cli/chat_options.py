@@ -48,7 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Given,
         action="append",
         default=[],
-        help="a picture: JPEG, PNG, WebP or BMP, at most 20 MiB; may be given up to 10 times, in order",
+        help="a picture or a document: JPEG, PNG, WebP, BMP or PDF, at most 20 MiB; may be given up to 10 times, in "
+        "order; every page of a document counts as a picture",
     )
     parser.add_argument(
         "--upload",

@@ -15,7 +15,8 @@ from kefu_client.cli.table import table
 
 
 def report(answer: Answer, names: Sequence[str], console: Console) -> list[str]:
-    """The lines of the report. `names` are the picture files, in order."""
+    """The lines of the report. `names` are the files given, in order."""
+    names = _picture_names(answer.pictures, names)
     sections: list[tuple[str, list[str]]] = [
         ("Pictures", _pictures(answer.pictures, names, console)),
         ("Evidence", _evidence(answer.evidence, names)),
@@ -36,6 +37,7 @@ def report(answer: Answer, names: Sequence[str], console: Console) -> list[str]:
 
 def remarks(answer: Answer, names: Sequence[str], console: Console) -> list[str]:
     """The few lines below an answer in a chat: what a person should see, then how sure, how much, how long."""
+    names = _picture_names(answer.pictures, names)
     lines = [
         console.warn(inline(f"{_name(each.index, names)}: {finding.advice}"))
         for each in answer.pictures
@@ -94,6 +96,25 @@ def _picture_row(each: PictureReport, names: Sequence[str]) -> list[str]:
 
 def _name(index: int, names: Sequence[str]) -> str:
     return inline(names[index]) if index < len(names) else f"picture {index}"
+
+
+def _picture_names(reports: Sequence[PictureReport], files: Sequence[str]) -> Sequence[str]:
+    """A name for each picture: its file's, and where a document became several pictures, its page."""
+    if not any(each.document for each in reports):
+        return files
+    names: list[str] = []
+    given = 0
+    document = 0
+    for each in reports:
+        # A document's first page takes the next file; the pages behind it are of the same one.
+        if not each.document or each.document != document:
+            given += 1
+        document = each.document
+        if given > len(files):
+            break
+        name = files[given - 1]
+        names.append(f"{name} p. {each.page}" if each.page else name)
+    return names
 
 
 def _place(row: Evidence, names: Sequence[str]) -> str:

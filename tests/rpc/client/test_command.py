@@ -30,6 +30,12 @@ def _report() -> PictureReport:
     )
 
 
+def _page(index: int, document: int, page: int) -> PictureReport:
+    report = _report()
+    report.index, report.document, report.page = index, document, page
+    return report
+
+
 def _answer() -> Answer:
     answer = Answer(
         request_id="r-1",
@@ -77,6 +83,27 @@ def test_the_answer_comes_first_and_then_the_report(
     # Chinese and English rows: what stands behind them begins in the same column.
     assert width(first.partition(" at ")[0]) == width(second.partition(" at ")[0])
     assert "\x1b" not in out
+
+
+def test_a_document_is_sent_as_it_is_and_its_pages_are_named(
+    gateway: FakeGateway, kefu: Kefu, page: str, tmp_path: Path
+) -> None:
+    document = tmp_path / "发票.pdf"
+    document.write_bytes(b"%PDF-1.7 and so on")
+    answer = _answer()
+    del answer.pictures[:]
+    answer.pictures.extend([_page(0, 1, 1), _page(1, 1, 2), _page(2, 0, 0), _page(3, 2, 1)])
+    answer.evidence[0].picture = 1
+    gateway.will(answer)
+    given = ("--image", str(document), "--image", page, "--image", str(document))
+    code, out, _ = kefu("chat", *given, "?")
+    assert code == 0
+    first, second, third, _ = gateway.calls[0].question.parts
+    assert first.picture.data == third.picture.data == b"%PDF-1.7 and so on"
+    assert second.picture.data != first.picture.data
+    rows = [line.split("  ")[1] for line in out.splitlines() if "1080×2400" in line]
+    assert rows == ["发票.pdf p. 1", "发票.pdf p. 2", "退款.png", "发票.pdf p. 1"]
+    assert "发票.pdf p. 2  审核结果 拒绝" in out
 
 
 def test_the_report_has_a_line_for_everything_that_was_decided(
