@@ -24,7 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.common import machine, parser, percentile, table, verdict, write_json
+from bench.common import machine, parser, percentile, run, table, verdict, write_json
 from bench.common_asker import Asker, Said, house_cpu
 from bench.common_pages import VARIANTS, Asked, Folder
 from tools.house import ROOT, House, Ports
@@ -219,7 +219,7 @@ def main() -> int:
     )
     options.add_argument("--address", help="a gateway that runs already")
     options.add_argument("--part", choices=("all", "answers", "waits"), default="all")
-    return asyncio.run(_bench(options.parse_args()))
+    return run(_bench(options.parse_args()))
 
 
 if __name__ == "__main__":

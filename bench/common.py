@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,20 @@ def write_json(path: Path | None, document: object) -> None:
     """Writes the results, where a file was asked for."""
     if path is not None:
         path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def run(bench: Coroutine[Any, Any, int]) -> int:
+    """Runs a benchmark. SIGTERM ends it as Ctrl-C does: with everything that it started stopped."""
+
+    async def stoppable() -> int:
+        task = asyncio.ensure_future(bench)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return 143
+
+    return asyncio.run(stoppable())
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -66,9 +66,8 @@ class Rig:
             {
                 **first.environment,
                 "KEFU_GATEWAY_ADDRESS": address,
-                "KEFU_GATEWAY_METRICS_ADDRESS": "",
+                "KEFU_GATEWAY_METRICS_ADDRESS": "127.0.0.1:0",
                 "KEFU_GATEWAY_TRITON_ADDRESS": triton,
-                "KEFU_GATEWAY_TRITON_METRICS_URL": "",
                 "KEFU_GATEWAY_STATE_DIR": str(self.folder / name),
             },
         )

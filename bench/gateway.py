@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench.common import cpu_seconds, machine, parser, percentile, table, verdict, write_json
+from bench.common import cpu_seconds, machine, parser, percentile, run, table, verdict, write_json
 from bench.common_calls import Call, Direct, Gateway, Hop, Sidecar, prepared
 from bench.common_photo import another, photo
 from bench.common_rig import Rig, open_rig
@@ -304,7 +304,7 @@ def main() -> int:
         action="store_true",
         help="also answers sent token by token, and questions in sessions (each in a new one)",
     )
-    return asyncio.run(_bench(options.parse_args()))
+    return run(_bench(options.parse_args()))
 
 
 if __name__ == "__main__":
