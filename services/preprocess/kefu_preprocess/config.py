@@ -37,7 +37,7 @@ class Settings:
     time_limit_ms: int = setting(
         "KEFU_PREPROCESS_TIME_LIMIT_MS",
         8_000,
-        "milliseconds that a worker may spend on one picture before it is ended",
+        "milliseconds that a worker may spend on one picture or one document before it is ended",
         minimum=50,
         maximum=120_000,
     )

@@ -136,6 +136,21 @@ async def test_a_page_that_is_not_there_is_named(stub: Stub) -> None:
     assert "page 2" in error.message
 
 
+async def test_a_page_tree_that_bites_its_tail_ends(stub: Stub) -> None:
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 5 >>",
+    ]
+    assert (await refused(stub, assembled(objects))).reason is Reason.PICTURE_DAMAGED
+
+
+@pytest.mark.parametrize("count", [-5, 2_000_000_000])
+async def test_a_page_tree_that_lies_about_its_pages(stub: Stub, count: int) -> None:
+    """The pages that are there are drawn, and nothing is made for those that are not."""
+    response = await rendered(stub, pdf(RED, count=count))
+    assert [page.page for page in response.pages] == [1]
+
+
 async def test_more_pages_than_allowed_are_refused_whole_with_both_numbers(stub: Stub) -> None:
     error = await refused(stub, THREE, max_pages=2)
     assert (error.reason, error.field) == (Reason.TOO_MANY_PICTURES, "data")

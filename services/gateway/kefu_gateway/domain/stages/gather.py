@@ -58,8 +58,9 @@ class Gather(Telling):
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         if not turn.question.pictures:
             return
-        timeout = turn.deadline.slice(SHARE, floor=FLOOR_SECONDS, stage=self.name)
-        pictures = await self._pictures(turn, timeout)
+        pictures = await self._pictures(turn, self._slice(turn))
+        # Anew: drawing a document may have taken long.
+        timeout = self._slice(turn)
         tasks = [
             asyncio.create_task(self._prepare(turn, number, picture, timeout))
             for number, picture in enumerate(pictures)
@@ -94,6 +95,9 @@ class Gather(Telling):
             self._check_count(turn, len(pictures))
             turn.question = replace(turn.question, parts=_with_pages(turn.question.parts, pictures))
         return pictures
+
+    def _slice(self, turn: Turn) -> float:
+        return turn.deadline.slice(SHARE, floor=FLOOR_SECONDS, stage=self.name)
 
     def _most(self, turn: Turn) -> int:
         return min(self._limits.pictures, turn.card.max_pictures)
