@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,12 @@ class Kept:
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+
+def _end_with_parent() -> None:
+    """In the child: SIGTERM when the keeper dies, however it dies, so that nothing is left running (prctl(2))."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 class Keeper:
@@ -87,6 +94,7 @@ class Keeper:
                 stderr=out,
                 # A group of its own: Ctrl-C in the terminal reaches us alone, and we stop them in order.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     async def _watch(self, kept: Kept) -> None:

@@ -20,8 +20,8 @@ SECONDS_BUCKETS = (
 
 @contextmanager
 def metrics_endpoint(address: str, registry: CollectorRegistry) -> Iterator[int | None]:
-    """Serves `registry` on `host:port` while open; gives the port (0 chooses one). An empty address serves nothing."""
-    if not address:
+    """Serves `registry` on `host:port` while open; gives the port (0 chooses one). "-" serves nothing."""
+    if address in ("", "-"):
         yield None
         return
     host, _, port = address.rpartition(":")

@@ -133,7 +133,7 @@ class Gateway:
             stall = StallLimits(
                 first_token=settings.first_token_seconds, next_token=settings.next_token_seconds
             )
-            host = TritonHost(triton, stall)
+            host = TritonHost(triton, stall, prober=TritonHost(triton, stall))
             checks = [
                 _sidecar_check(settings, sidecar),
                 _store_check(settings, stores),
@@ -205,7 +205,7 @@ class Gateway:
             address = _listen(server, settings.address)
             await server.start()
             stack.push_async_callback(server.stop, 0)
-            if settings.triton_metrics_url:
+            if settings.triton_metrics_url not in ("", "-"):
                 gpu = GpuFigures(settings.triton_metrics_url, registry)
                 background.append(asyncio.create_task(gpu.watch(settings.health_seconds)))
             port = stack.enter_context(metrics_endpoint(settings.metrics_address, registry))

@@ -22,7 +22,7 @@ class Settings:
         "where to listen: host:port (port 0 chooses one) or unix:/path",
     )
     metrics_address: str = setting(
-        "KEFU_GATEWAY_METRICS_ADDRESS", "127.0.0.1:9464", "where Prometheus scrapes; empty: nowhere"
+        "KEFU_GATEWAY_METRICS_ADDRESS", "127.0.0.1:9464", "where Prometheus scrapes; - for nowhere"
     )
     reflection: bool = setting(
         "KEFU_GATEWAY_REFLECTION", True, "serve gRPC reflection (grpcurl needs it)"
@@ -39,7 +39,7 @@ class Settings:
     triton_metrics_url: str = setting(
         "KEFU_GATEWAY_TRITON_METRICS_URL",
         "http://127.0.0.1:8002/metrics",
-        "Triton's metrics, for the GPU figures; empty: none are shown",
+        "Triton's metrics, for the GPU figures; - for none",
     )
     preprocess_address: str = setting(
         "KEFU_GATEWAY_PREPROCESS_ADDRESS",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import pytest
 
@@ -232,3 +234,36 @@ async def test_person_takes_over_where_the_engine_says_so_or_the_model_is_unsure
     """The card of the tiny model asks for 0.7; exp(-1.0) is 0.37."""
     house.triton.script = Script(["well"], details=details, logprob=logprob)
     assert (await whole(house, ask("hi"))).handover.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("house", "pause_after"),
+    [({"first_token_seconds": 0.2}, 0), ({"next_token_seconds": 0.2}, 1)],
+    indirect=["house"],
+)
+async def test_model_that_stalls_is_given_up_before_the_callers_deadline(
+    house: House, pause_after: int
+) -> None:
+    """A dead stub leaves its streams open for ever; health probes of its successor must not keep them waiting."""
+    house.triton.script = Script(["a", "b"], pause_after=pause_after)
+    error = await refused(house, ask("hi"))
+    assert error.reason is Reason.MODEL_SERVER_UNAVAILABLE
+    assert error.retry_after is not None
+    await house.triton.idle.wait()
+
+
+@pytest.mark.parametrize("house", [{"first_token_seconds": 0.4}], indirect=True)
+async def test_waiting_behind_others_that_are_served_is_no_stall(house: House) -> None:
+    """Ten pictures at once on a slow machine: the last ones were told that the model server is away."""
+    house.triton.script = Script(["a", "b"], pause_after=0)
+    waiting = asyncio.create_task(whole(house, ask("the last in the queue")))
+    await house.triton.paused.wait()
+    house.triton.script = Script(["others"])
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    number = 0
+    while loop.time() - start < 1.0:  # well past the limit, others are answered all the time
+        number += 1
+        await whole(house, ask(f"other {number}"))
+    house.triton.go_on.set()
+    assert (await waiting).text == "ab"

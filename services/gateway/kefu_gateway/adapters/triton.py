@@ -62,7 +62,11 @@ class StallLimits:
 class TritonHost:
     """Speaks the tensor contract over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel, stall: StallLimits) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, stall: StallLimits, *, prober: TritonHost | None = None
+    ) -> None:
+        """`prober` asks what `probe` asks."""
+        self._prober = prober or self
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._stall = stall
         self._last_token: dict[str, float] = {}
@@ -74,11 +78,13 @@ class TritonHost:
         try:
             await call.write(build_request(inference))
             await call.done_writing()
-            finished = False
-            limit = self._stall.first_token
+            started = finished = False
             while True:
-                async with asyncio.timeout(limit):
-                    response = await call.read()
+                if started:
+                    async with asyncio.timeout(self._stall.next_token):
+                        response = await call.read()
+                else:
+                    response = await self._first(call, inference.model)
                 if response is _EOF:
                     break
                 if response.error_message:
@@ -86,7 +92,7 @@ class TritonHost:
                 chunk = read_response(response.infer_response)
                 if chunk is None:
                     continue
-                limit = self._stall.next_token
+                started = True
                 self._last_token[inference.model] = time.monotonic()
                 finished = finished or bool(chunk.finish_reason)
                 yield chunk
@@ -97,12 +103,27 @@ class TritonHost:
                     raise _call_error(code, await call.details())
                 raise _gone("the model server ended the answer without finishing it")
         except TimeoutError:
-            log.warning("model stalled", model=inference.model, seconds=limit)
+            log.warning("model stalled", model=inference.model, started=started)
             raise _gone("the model server sends no tokens any more") from None
         except grpc.aio.AioRpcError as error:
             raise _call_error(error.code(), error.details()) from None
         finally:
             call.cancel()
+
+    async def _first(self, call: Any, model: str) -> Any:
+        """The first response. Raises TimeoutError when neither this request nor any other of the model had a token for
+        so long: behind a long queue a request waits, and that is not a stall."""
+        limit = self._stall.first_token
+        reading = asyncio.ensure_future(call.read())
+        try:
+            while True:
+                done, _ = await asyncio.wait({reading}, timeout=limit)
+                if done:
+                    return reading.result()
+                if time.monotonic() - self._last_token.get(model, -limit) >= limit:
+                    raise TimeoutError
+        finally:
+            reading.cancel()
 
     async def alive(self) -> None:
         """Returns where the server itself answers, whatever its models do. Raises grpc.aio.AioRpcError."""
@@ -117,7 +138,8 @@ class TritonHost:
         last = self._last_token.get(inference.model)
         if last is not None and time.monotonic() - last < fresh:
             return
-        async with aclosing(self.infer(inference, timeout=timeout)) as chunks:
+        # A host of its own, so that a probe's token is not taken for progress of the requests that wait.
+        async with aclosing(self._prober.infer(inference, timeout=timeout)) as chunks:
             async for _ in chunks:
                 pass
 

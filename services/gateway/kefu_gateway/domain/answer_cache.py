@@ -152,10 +152,14 @@ class CachedHost:
 
 def _key(inference: Inference) -> bytes:
     digest = hashlib.sha256()
-    # repr of a tuple of strings and numbers tells its items apart; the lengths keep the pictures apart.
-    head = (inference.tenant, inference.model, inference.sampling, len(inference.input_ids))
+    # repr of a tuple of strings and numbers tells its items apart, wherever one ends and the next begins.
+    head = (
+        inference.tenant,
+        inference.model,
+        inference.sampling,
+        tuple(inference.picture_ids),
+        len(inference.input_ids),
+    )
     digest.update(repr(head).encode())
     digest.update(array("i", inference.input_ids).tobytes())
-    for picture in inference.pictures:
-        digest.update(hashlib.sha256(picture).digest())
     return digest.digest()

@@ -74,6 +74,7 @@ class PictureShelf:
         prepared = await self._preparer.prepare(
             part, data, card, language=language, timeout=timeout
         )
+        prepared = replace(prepared, id="|".join(map(str, key[1:])))
         self._hold(key, prepared)
         return prepared
 

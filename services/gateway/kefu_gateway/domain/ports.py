@@ -13,10 +13,14 @@ from kefu_gateway.domain.question import PicturePart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedPicture:
-    """Encoded bytes as the model receives them, and the report of how they came about."""
+    """Encoded bytes as the model receives them, and the report of how they came about.
+
+    `id`: the same for equal bytes sent and prepared alike, so that nobody needs to hash the prepared bytes again.
+    """
 
     data: bytes
     report: PictureReport
+    id: str = ""
 
 
 class PicturePreparer(Protocol):
@@ -68,6 +72,8 @@ class Inference:
     model: str
     input_ids: Sequence[int]
     pictures: Sequence[bytes]
+    # The pictures' ids, in the same order: equal ids are equal bytes.
+    picture_ids: Sequence[str] = ()
     sampling: Sampling
     tenant: str = ""
     debug: bool = False

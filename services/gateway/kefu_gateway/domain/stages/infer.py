@@ -24,6 +24,7 @@ class Infer(Telling):
             model=turn.card.name,
             input_ids=turn.input_ids,
             pictures=[picture.data for picture in turn.prompt_pictures],
+            picture_ids=[picture.id for picture in turn.prompt_pictures],
             sampling=turn.sampling,
             tenant=turn.question.tenant,
             debug=turn.question.debug,
