@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +24,26 @@ from kefu_preprocess.domain.encode import encode_webp
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import Job, Limits, Profile
 
-# What docs/pictures.md recommends for the reader.
-READER = Profile(name="reader", contrast=1.3, sharpen=0.0, webp_quality=90, max_pixels=3_000_000)
+_CARD = Path(__file__).parents[1] / "deploy/triton_models/reader/1/model.json"
 _ROUNDS = 7
+
+
+def reader_profile() -> Profile:
+    """What the reader's card asks for."""
+    card = json.loads(_CARD.read_text(encoding="utf-8"))
+    picture, settings = card["picture"], card["preprocess"]
+    return Profile(
+        name=settings["profile"],
+        max_pixels=picture["max_pixels"],
+        min_pixels=picture["min_pixels"],
+        contrast=settings["contrast"],
+        sharpen=settings["sharpen"],
+        clahe=settings["clahe"],
+        webp_quality=settings["webp_quality"],
+    )
+
+
+READER = reader_profile()
 
 
 def usual_script(data: bytes) -> bytes:

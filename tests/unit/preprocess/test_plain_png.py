@@ -1,0 +1,142 @@
+"""The quick way for plain PNG files gives what Pillow gives, and refuses nothing and admits nothing by itself."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from kefu_common.errors import KefuError, Reason
+from kefu_preprocess.domain.decode import decode
+from kefu_preprocess.domain.fit import resize
+from kefu_preprocess.domain.formats import Format
+from kefu_preprocess.domain.png import decode_plain_png
+from kefu_preprocess.domain.values import Limits
+from tests.unit.preprocess.pictures import encoded, noise
+
+PIXELS = noise(90, 70)
+OPAQUE = np.dstack([PIXELS, np.full(PIXELS.shape[:2], 255, np.uint8)])
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 8
+    while position < len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        yield data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+def file_of(parts: list[tuple[bytes, bytes]]) -> bytes:
+    whole = b"\x89PNG\r\n\x1a\n"
+    for kind, body in parts:
+        whole += struct.pack(">I", len(body)) + kind + body
+        whole += struct.pack(">I", zlib.crc32(kind + body))
+    return whole
+
+
+def words() -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "a phone")
+    info.add_itxt("XML:com.adobe.xmp", "<x/>", zip=True)
+    return info
+
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("pixels", [PIXELS, OPAQUE], ids=["RGB", "RGBA"])
+@pytest.mark.parametrize(
+    "options", [{}, {"dpi": (72, 72)}, {"pnginfo": words()}, {"icc_profile": ICC}]
+)
+def test_a_plain_file_is_decoded_to_the_same_pixels(pixels: Any, options: dict[str, Any]) -> None:
+    found = decode_plain_png(encoded(pixels, "PNG", **options))
+    assert found is not None
+    assert np.array_equal(found, PIXELS)
+    assert found.dtype == np.uint8
+
+
+def test_words_about_colour_change_no_sample() -> None:
+    first, *rest = chunks(encoded(PIXELS, "PNG"))
+    gamma = (b"gAMA", (100_000).to_bytes(4, "big"))
+    whites = (
+        b"cHRM",
+        b"".join(
+            n.to_bytes(4, "big") for n in (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+        ),
+    )
+    for extra in ([gamma], [whites], [gamma, whites], [(b"sRGB", b"\0")], [(b"sBIT", b"\5\5\5")]):
+        data = file_of([first, *extra, *rest])
+        found = decode_plain_png(data)
+        assert found is not None
+        assert np.array_equal(found, PIXELS)
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), PIXELS)
+
+
+@pytest.mark.parametrize(
+    "mode", ["L", "1", "P", "LA", "I;16", "PA of P", "RGBA", "interlaced", "tRNS", "16 bits"]
+)
+def test_everything_else_is_left_to_pillow(mode: str) -> None:
+    if mode == "RGBA":
+        data = encoded(np.dstack([PIXELS, PIXELS[:, :, 0]]), "PNG")
+    elif mode == "I;16":
+        data = encoded(PIXELS[:, :, 0].astype(np.uint16), "PNG")
+    elif mode == "16 bits":
+        data = bytes(cv2.imencode(".png", PIXELS.astype(np.uint16) * 257)[1])
+    elif mode == "PA of P":
+        data = encoded(PIXELS, "PNG", transparency=(1, 2, 3))
+    elif mode == "tRNS":
+        first, *rest = chunks(encoded(PIXELS, "PNG"))
+        data = file_of([first, (b"tRNS", b"\0\1\0\2\0\3"), *rest])
+    elif mode == "interlaced":
+        (kind, head), *rest = chunks(encoded(PIXELS, "PNG"))
+        data = file_of([(kind, head[:-1] + b"\1"), *rest])
+    else:
+        sink = io.BytesIO()
+        Image.fromarray(PIXELS).convert(mode).save(sink, "PNG")
+        data = sink.getvalue()
+    assert decode_plain_png(data) is None
+
+
+def test_a_file_with_any_flaw_is_left_to_pillow() -> None:
+    data = encoded(PIXELS, "PNG")
+    for at in range(8, len(data), 97):
+        assert decode_plain_png(data[:at]) is None
+        assert decode_plain_png(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]) is None
+
+
+def test_compressed_data_that_ends_early_is_damaged_although_every_checksum_fits() -> None:
+    parts = list(chunks(encoded(PIXELS, "PNG")))
+    body = b"".join(body for kind, body in parts if kind == b"IDAT")
+    data = file_of([parts[0], (b"IDAT", body[: len(body) // 2]), (b"IEND", b"")])
+    assert decode_plain_png(data) is None
+    with pytest.raises(KefuError) as caught:
+        decode(data, Format.PNG, Limits(), budget=1, scale_down=False)
+    assert caught.value.reason is Reason.PICTURE_DAMAGED
+
+
+def test_exif_behind_the_pixels_still_turns_the_picture() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    *parts, end = chunks(encoded(PIXELS, "PNG"))
+    data = file_of([*parts, (b"eXIf", exif.tobytes()[6:]), end])
+    decoded = decode(data, Format.PNG, Limits(), budget=1, scale_down=False)
+    assert decoded.size == (70, 90)
+    assert np.array_equal(decoded.pixels, np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize("size", [(301, 203), (300, 200), (149, 99), (75, 50), (40, 7), (1, 1)])
+def test_shrinking_keeps_the_light_and_makes_no_pattern(size: tuple[int, int]) -> None:
+    width, height = size
+    # A chequerboard of single pixels is what aliases most.
+    y, x = np.mgrid[0:406, 0:602]
+    board = np.repeat((((x + y) % 2) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    small = resize(board, width, height)
+    assert small.shape == (height, width, 3)
+    assert abs(float(small.mean()) - 127.5) < 4
