@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,8 +64,8 @@ def _first_edge(rgb: Pixels, first: int, last: int) -> int | None:
     steps = rows[2:-3] - rows[1:-4]
     stays = rows[5:] - rows[:-5]
     share = np.maximum(
-        _share((steps >= _EDGE_STEP) & (stays >= _EDGE_STEP)),
-        _share((steps <= -_EDGE_STEP) & (stays <= -_EDGE_STEP)),
+        row_shares((steps >= _EDGE_STEP) & (stays >= _EDGE_STEP)),
+        row_shares((steps <= -_EDGE_STEP) & (stays <= -_EDGE_STEP)),
     )
     wide = share >= _EDGE_SHARE
     if not wide.any():
@@ -76,9 +77,11 @@ def _first_edge(rgb: Pixels, first: int, last: int) -> int | None:
     return first + begin + int(strengths.argmax())
 
 
-def _share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Of each row, the share of columns in the colour that has most of them."""
-    most: NDArray[np.float64] = mask.mean(axis=1).max(axis=1)
+def row_shares(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Of each row of (rows, columns, colours), the share of columns in the colour that has most of them."""
+    # NumPy's mean over the middle axis takes ten times as long.
+    sums = np.asarray(cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S))
+    most: NDArray[np.float64] = sums.reshape(mask.shape[0], -1).max(axis=1) / mask.shape[1]
     return most
 
 

@@ -111,8 +111,8 @@ def _battery_likeness(layer: Layer, glyph: Glyph, height: float) -> float:
     return fill if fill >= 0.9 and 0.25 <= cap <= 0.8 and straight and floor >= 0.7 else 0.0
 
 
-def _row_sums(mask: Grey) -> list[int]:
-    sums: list[int] = cv2.reduce(mask, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist()
+def _row_sums(mask: Grey) -> list[float]:
+    sums: list[float] = cv2.reduce(mask, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist()
     return sums
 
 
