@@ -1,7 +1,7 @@
 """What a session costs: the time of a session's turn against the same question as a one-off, for each store.
 
-One caller, one question at a time, one-off and session turn alternating, so that both see the same machine. A session has
-five turns, then the next begins. The model is the trivial one: what differs is the inbox, the history and the commit.
+One caller, one question at a time, one-off and session turn alternating, so that both see the same machine. A session
+has five turns, then the next begins. The model is the trivial one: what differs is inbox, history and commit.
 """
 
 from __future__ import annotations
