@@ -118,9 +118,10 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     environment |= {
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        # Memory of a decoded picture goes back to the system when it is freed, instead of staying in the heap.
-        "MALLOC_MMAP_THRESHOLD_": "1048576",
-        "MALLOC_TRIM_THRESHOLD_": "1048576",
+        # Memory of a large picture goes back to the system when it is freed. That of a screenshot stays for the next
+        # one, up to 24 MiB a worker: having it zeroed page by page each time takes a fifth of the time.
+        "MALLOC_MMAP_THRESHOLD_": "8388608",
+        "MALLOC_TRIM_THRESHOLD_": "25165824",
         "MALLOC_ARENA_MAX": "1",
     }
     return environment
