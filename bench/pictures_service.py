@@ -218,6 +218,9 @@ def seed_files() -> Iterator[bytes]:
     yield _file(colour, "JPEG", quality=80, exif=exif, comment=b"words")
     yield _file(colour, "JPEG", quality=80, progressive=True, subsampling=0)
     yield _file(grey, "JPEG")
+    # Plain RGB and opaque RGBA are decoded by libpng, everything else by Pillow.
+    yield _file(colour, "PNG")
+    yield _file(np.dstack([colour, np.full_like(grey, 255)]), "PNG")
     yield _file(np.dstack([colour, grey]), "PNG")
     yield _file(grey.astype(np.uint16) * 257, "PNG")
     for kind, mode in (
