@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Size
 
 
@@ -135,3 +136,16 @@ def _rule(name: str, tokens: Mapping[str, Any]) -> VisualTokenRule:
             rule=rule, patch=int(tokens["patch"]), extra=int(tokens.get("extra", 0))
         )
     raise CardError(f"the card of model {name!r} has the unknown visual-token rule {rule!r}")
+
+
+def find_card(cards: Mapping[str, ModelCard], name: str, default: str) -> ModelCard:
+    """The card of that name, of the default model where none is given. Raises KefuError(MODEL_UNKNOWN)."""
+    card = cards.get(name or default)
+    if card is None:
+        raise KefuError(
+            Reason.MODEL_UNKNOWN,
+            f"no model of this name is hosted; there are: {', '.join(cards)}",
+            model=name,
+            hosted=",".join(cards),
+        )
+    return card

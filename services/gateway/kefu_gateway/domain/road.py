@@ -13,9 +13,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
-from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
-from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.card import ModelCard, find_card
 from kefu_gateway.domain.deadline import Deadline
 from kefu_gateway.domain.ports import Telemetry
 from kefu_gateway.domain.question import Limits, Question, language_of
@@ -99,7 +98,7 @@ class Road:
                 ticket = resources.enter_context(self._turnstile.ticket(key))
             turn = Turn(
                 question=question,
-                card=self._card(question.model),
+                card=find_card(self._cards, question.model, self._default_model),
                 deadline=Deadline.after(limit if seconds is None else min(seconds, limit)),
                 language=language_of(question.text, question.language),
                 resources=resources,
@@ -117,18 +116,6 @@ class Road:
             assert turn.answer is not None
             self._tell(turn, turn.answer, first)
             yield Answered(replace(turn.answer, timings=_in_order(turn, turn.answer)))
-
-    def _card(self, name: str) -> ModelCard:
-        try:
-            return self._cards[name or self._default_model]
-        except KeyError:
-            hosted = ", ".join(self._cards)
-            raise KefuError(
-                Reason.MODEL_UNKNOWN,
-                f"no model of this name is hosted; there are: {hosted}",
-                model=name,
-                hosted=",".join(self._cards),
-            ) from None
 
     def _tell(self, turn: Turn, answer: Answer, first: float | None) -> None:
         now = time.perf_counter()

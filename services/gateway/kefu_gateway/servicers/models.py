@@ -8,8 +8,7 @@ import grpc
 
 from kefu.chat.v1 import model_service_pb2 as pb
 from kefu.chat.v1 import model_service_pb2_grpc as pb_grpc
-from kefu_common.errors import KefuError, Reason
-from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.card import ModelCard, find_card
 from kefu_gateway.domain.question import ACCEPTED_TYPES, Limits
 
 _STATES = {
@@ -45,14 +44,7 @@ class ModelServicer(pb_grpc.ModelServiceServicer):
     async def GetModel(
         self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetModelResponse:
-        card = self._cards.get(request.name or self._default)
-        if card is None:
-            raise KefuError(
-                Reason.MODEL_UNKNOWN,
-                "no model of this name is hosted",
-                model=request.name,
-                hosted=",".join(self._cards),
-            )
+        card = find_card(self._cards, request.name, self._default)
         return pb.GetModelResponse(model=self._model(card))
 
     def _model(self, card: ModelCard) -> pb.Model:
