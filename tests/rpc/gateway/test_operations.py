@@ -95,6 +95,26 @@ async def test_metrics_after_a_turn_and_a_refusal(house: House) -> None:
         assert line in text
 
 
+@pytest.mark.parametrize("house", [{"metrics_address": "127.0.0.1:0"}], indirect=True)
+async def test_the_join_stage_is_not_charged_for_the_turn_it_awaits(house: House) -> None:
+    """A session's turn is run by its holder, and the request waits for it inside `join`: the histogram once said that
+    joining took as long as the model."""
+    house.triton.script = Script(["a"], pause_after=0)
+    asyncio.get_running_loop().call_later(0.2, house.triton.go_on.set)
+    await whole(house, ask("hi", session_id="s"))
+
+    def seconds(series: str) -> float:
+        address = f"http://127.0.0.1:{house.gateway.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
+
+    stages = await asyncio.to_thread(seconds, "kefu_stage_duration_seconds_sum")
+    infer = await asyncio.to_thread(seconds, 'kefu_stage_duration_seconds_sum{stage="infer"}')
+    request = await asyncio.to_thread(seconds, "gen_ai_server_request_duration_seconds_sum")
+    assert 0.1 <= infer <= stages <= request
+
+
 async def test_reflection_gives_the_whole_api(house: House) -> None:
     """What grpcurl does: it knows nothing of our protos and asks the server for them."""
 

@@ -25,7 +25,7 @@ from kefu_gateway.domain.turnstile import Turnstile
 
 
 class Half:
-    """A few stages in order. A stage inside another one (join runs the turn's) is not counted twice."""
+    """A few stages in order. A stage inside another one is not counted twice: join runs the turn's, or awaits them."""
 
     def __init__(self, stages: Sequence[Stage], telemetry: Telemetry) -> None:
         self._stages = stages
@@ -46,7 +46,9 @@ class Half:
                 self._note(turn, stage.name, time.perf_counter() - start, inside)
 
     def _note(self, turn: Turn, name: str, seconds: float, inside: float) -> None:
-        milliseconds = max(0.0, seconds * 1000 - (sum(turn.timings.values()) - inside))
+        elsewhere = sum(turn.timings.values()) - inside + turn.awaited
+        turn.awaited = 0.0
+        milliseconds = max(0.0, seconds * 1000 - elsewhere)
         turn.timings[name] = milliseconds
         self._telemetry.stage(name, milliseconds / 1000)
 
@@ -133,12 +135,8 @@ class Road:
 
 
 def _in_order(turn: Turn, answer: Answer) -> dict[str, float]:
-    """The request's stages, then the turn's. Waiting for another request's turn is not this request's joining."""
-    timings = {**turn.timings}
-    for stage, milliseconds in answer.timings.items():
-        if stage not in timings:
-            timings[stage] = milliseconds
-            timings["join"] = max(0.0, timings["join"] - milliseconds)
+    """The request's stages, then the turn's."""
+    timings = {**answer.timings, **turn.timings}
     order = ("admit", "gather", "join")
     return {
         **{stage: timings.pop(stage) for stage in order if stage in timings},

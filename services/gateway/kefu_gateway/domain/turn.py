@@ -56,6 +56,7 @@ class Turn:
     claim: Claim | None = None  # join
 
     timings: dict[str, float] = field(default_factory=dict)  # the road: milliseconds by stage
+    awaited: float = 0.0  # join: milliseconds of the stages of a turn that another task runs
     pictures: list[PreparedPicture] = field(default_factory=list)  # gather
     originals: list[bytes] = field(default_factory=list)  # gather: the pictures as sent
     number: int = 1  # recall

@@ -43,6 +43,8 @@ class Join(Telling):
             async for event in events:
                 if isinstance(event, Answered):
                     turn.answer = event.answer
+                    if remembered:
+                        turn.awaited = sum(event.answer.timings.values())
                 yield event
 
     async def _joined(self, turn: Turn) -> AsyncGenerator[Event, None]:
