@@ -9,6 +9,8 @@ from engines.base import Engine, EngineContext
 _ENGINES = {
     "reader": ("engines.reader.engine", "ReaderEngine"),
     "echo": ("engines.echo", "EchoEngine"),
+    "transformers": ("engines.transformers.engine", "TransformersEngine"),
+    "vllm": ("engines.vllm.engine", "VllmEngine"),
 }
 
 
