@@ -115,6 +115,12 @@ class Settings:
         "seconds without a next token after which the model server is taken for dead",
         minimum=0.1,
     )
+    first_token_objective_seconds: float = setting(
+        "KEFU_GATEWAY_FIRST_TOKEN_OBJECTIVE_SECONDS",
+        10.0,
+        "seconds in which 95 of 100 answers should begin: the alert on slow first tokens compares with it",
+        minimum=0.001,
+    )
     picture_bytes: int = setting(
         "KEFU_GATEWAY_PICTURE_BYTES",
         20 * 1024 * 1024,

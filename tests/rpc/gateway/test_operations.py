@@ -91,6 +91,12 @@ async def test_metrics_after_a_turn_and_a_refusal(house: House) -> None:
         "kefu_turn_parts_sum 1.0",
         "kefu_turns_running 0.0",
         "kefu_admission_queue_depth 0.0",
+        "kefu_admission_oldest_wait_seconds 0.0",
+        "kefu_first_token_objective_seconds 10.0",
+        'kefu_questions_total{outcome="answered",reason=""} 1.0',
+        'kefu_questions_total{outcome="refused",reason="TURN_EMPTY"} 1.0',
+        'kefu_answers_total{finish_reason="stop",model="tiny"} 1.0',
+        'kefu_pictures_total{source="sidecar"} 1.0',
     ):
         assert line in text
 

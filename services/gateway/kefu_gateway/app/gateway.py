@@ -72,6 +72,8 @@ class Gateway:
             ),
             telemetry.admission,
         )
+        telemetry.watch_admission(admission)
+        telemetry.first_token_objective(settings.first_token_objective_seconds)
         async with AsyncExitStack() as stack:
             if shared is None:
                 stores = await stack.enter_async_context(open_stores(settings))
@@ -111,6 +113,7 @@ class Gateway:
                     telemetry=telemetry,
                 )
             )
+            telemetry.watch_sessions(lambda: conversations.held)
             converser = Converser(
                 road,
                 conversations,

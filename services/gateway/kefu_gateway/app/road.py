@@ -39,7 +39,7 @@ from kefu_gateway.domain.stages.remember import Remember
 
 @asynccontextmanager
 async def _open_conversations(
-    settings: Settings, stores: Stores, maker: TurnMerger
+    settings: Settings, stores: Stores, maker: TurnMerger, telemetry: PrometheusTelemetry
 ) -> AsyncIterator[Conversations]:
     # A name of its own for every start: posts to a gateway that was restarted must not reach its successor.
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
@@ -57,6 +57,7 @@ async def _open_conversations(
             ),
             lease_seconds=settings.lease_seconds,
         ),
+        restarted=telemetry.restarted,
     )
     receiving = asyncio.create_task(courier.run(conversations.receive))
     try:
@@ -109,7 +110,7 @@ async def open_road(
         run=turns.run,
         turn_seconds=settings.turn_seconds,
     )
-    async with _open_conversations(settings, stores, maker) as conversations:
+    async with _open_conversations(settings, stores, maker, telemetry) as conversations:
         requests = Half(
             (
                 Admit(admission, settings.limits),

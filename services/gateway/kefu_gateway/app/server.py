@@ -46,7 +46,7 @@ def make_server(
     )
     models = ModelServicer(cards, next(iter(cards)), settings.limits, state_of)
     sessions = SessionServicer(stores.sessions, stores.pictures)
-    media = MediaServicer(stores.uploads, settings.upload_limits)
+    media = MediaServicer(stores.uploads, settings.upload_limits, received=telemetry.upload)
     chat_service_pb2_grpc.add_ChatServiceServicer_to_server(chat, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
     session_service_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)

@@ -9,10 +9,12 @@ First come, first served: a large turn at the head is not overtaken by small one
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.deadline import Deadline
@@ -27,6 +29,14 @@ class AdmissionLimits:
     queue: int = 256
 
 
+class _Waiter(NamedTuple):
+    """One turn in the queue: told by `future`; `since`: when it came, by time.monotonic()."""
+
+    future: asyncio.Future[None]
+    cost: int
+    since: float
+
+
 class Admission:
     """Counts what runs and what waits. `changed(running, queued)` is told after every change."""
 
@@ -35,10 +45,26 @@ class Admission:
         self._changed = changed
         self._running = 0
         self._tokens = 0
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._waiting: deque[_Waiter] = deque()
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def limits(self) -> AdmissionLimits:
+        return self._limits
+
+    @property
+    def tokens(self) -> int:
+        """What the running turns take together."""
+        return self._tokens
+
+    def oldest_seconds(self) -> float:
+        """How long the head of the queue has waited; 0 where nobody waits. May be asked from any thread."""
+        try:
+            return time.monotonic() - self._waiting[0].since
+        except IndexError:
+            return 0.0
 
     async def idle(self) -> None:
         """Returns when nothing runs and nothing waits."""
@@ -48,7 +74,7 @@ class Admission:
         """From now on nothing new is admitted; what waits is sent away, what runs may finish."""
         self._draining = True
         while self._waiting:
-            future, _ = self._waiting.popleft()
+            future = self._waiting.popleft().future
             if not future.done():
                 future.set_exception(_draining_error())
         self._tell()
@@ -80,7 +106,7 @@ class Admission:
                 limit=self._limits.queue,
             )
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (future, cost)
+        entry = _Waiter(future, cost, time.monotonic())
         self._waiting.append(entry)
         self._tell()
         try:
@@ -94,9 +120,9 @@ class Admission:
             self._leave(entry)
             raise
 
-    def _leave(self, entry: tuple[asyncio.Future[None], int]) -> None:
+    def _leave(self, entry: _Waiter) -> None:
         """Someone gives up waiting; a place that was granted in the same moment goes to the next."""
-        future, cost = entry
+        future, cost, _ = entry
         if entry in self._waiting:
             self._waiting.remove(entry)
         elif future.done() and not future.cancelled() and future.exception() is None:
@@ -114,7 +140,7 @@ class Admission:
 
     def _wake(self) -> None:
         while self._waiting:
-            future, cost = self._waiting[0]
+            future, cost, _ = self._waiting[0]
             if future.done():
                 self._waiting.popleft()
                 continue

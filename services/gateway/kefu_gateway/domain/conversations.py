@@ -65,16 +65,24 @@ class Conversations:
         settings: HolderSettings,
         poll_seconds: float = 1.0,
         clock: Callable[[], float] = time.time,
+        restarted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`poll_seconds`: how often a waiting caller asks the store."""
+        """`poll_seconds`: how often a waiting caller asks the store. `restarted`: told when a part that arrived before
+        the first token makes a running turn begin anew."""
         self._store = store
         self._maker = maker
         self._courier = courier
         self._settings = settings
         self._poll = poll_seconds
         self._clock = clock
+        self._restarted = restarted
         self._mailboxes = Mailboxes()
         self._holders: dict[SessionKey, tuple[Holder, asyncio.Task[None]]] = {}
+
+    @property
+    def held(self) -> int:
+        """Sessions whose turns this gateway runs now."""
+        return len(self._holders)
 
     def entry(
         self, request_id: str, fingerprint: str, payload: bytes, arrived_at: float | None = None
@@ -238,6 +246,7 @@ class Conversations:
             tell=self._tell,
             settings=self._settings,
             clock=self._clock,
+            restarted=self._restarted,
         )
         task = asyncio.create_task(self._run(holder))
         self._holders[key] = (holder, task)

@@ -63,7 +63,9 @@ class Holder:
         tell: Tell,
         settings: HolderSettings,
         clock: Callable[[], float],
+        restarted: Callable[[], None] = lambda: None,
     ) -> None:
+        """`restarted` is told when a running turn gives way to a larger one."""
         self.key = key
         self.fence = fence
         self._store = store
@@ -71,6 +73,7 @@ class Holder:
         self._tell = tell
         self._settings = settings
         self._clock = clock
+        self._restarted = restarted
         self._poked = asyncio.Event()
 
     def poke(self) -> None:
@@ -157,7 +160,10 @@ class Holder:
             return True  # nobody waits for this answer any more
         if turn.first_token_at is not None:
             return False  # from the first token on, what arrives is the next turn's
-        return self._plan(pending) != Go(members)
+        if self._plan(pending) == Go(members):
+            return False
+        self._restarted()
+        return True
 
     async def _pump(self, turn: Turn, entries: Sequence[Entry]) -> None:
         async with aclosing(self._maker.run(turn)) as events:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from kefu_gateway.domain.answer import PictureReport
+from kefu_gateway.domain.answer import Answer, PictureReport
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.question import PicturePart
 
@@ -127,8 +127,12 @@ class Telemetry(Protocol):
 
     def stage(self, name: str, seconds: float) -> None: ...
 
-    def turn(self, requests: int) -> None:
-        """A turn was answered that joined so many requests."""
+    def question(self, outcome: str) -> None:
+        """A question came to its end: "answered", "cancelled" by its caller, or the reason why it failed."""
+        ...
+
+    def turn(self, answer: Answer) -> None:
+        """A turn was answered; `answer` is what all its requests receive."""
         ...
 
     def first_token(self, model: str, seconds: float) -> None: ...

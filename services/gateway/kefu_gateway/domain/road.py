@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
+from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
 from kefu_gateway.domain.card import ModelCard, find_card
 from kefu_gateway.domain.deadline import Deadline
@@ -61,7 +62,7 @@ class TurnHalf(Half):
             async for event in events:
                 yield event
         assert turn.answer is not None
-        self._telemetry.turn(turn.answer.joined_requests)
+        self._telemetry.turn(turn.answer)
         yield Answered(replace(turn.answer, timings=dict(turn.timings)))
 
 
@@ -94,6 +95,7 @@ class Road:
         limit = self._limits.turn_seconds
         first: float | None = None
         async with AsyncExitStack() as resources:
+            outcome = resources.enter_context(_Outcome(self._telemetry))
             ticket = None
             if question.session_id:
                 key = SessionKey(question.tenant, question.session_id)
@@ -117,6 +119,7 @@ class Road:
                         yield event
             assert turn.answer is not None
             self._tell(turn, turn.answer, first)
+            outcome.answered = True
             yield Answered(replace(turn.answer, timings=_in_order(turn, turn.answer)))
 
     def _tell(self, turn: Turn, answer: Answer, first: float | None) -> None:
@@ -132,6 +135,29 @@ class Road:
                 "completion": usage.completion_tokens,
             },
         )
+
+
+class _Outcome:
+    """Tells once how a question ended: answered when its answer was handed over, whatever the caller does then."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self.answered = False
+
+    def __enter__(self) -> _Outcome:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if self.answered:
+            self._telemetry.question("answered")
+        elif isinstance(error, KefuError):
+            self._telemetry.question(error.reason.value)
+        elif isinstance(error, Exception):
+            self._telemetry.question(Reason.INTERNAL.value)
+        else:
+            self._telemetry.question("cancelled")
 
 
 def _in_order(turn: Turn, answer: Answer) -> dict[str, float]:

@@ -30,10 +30,13 @@ class MediaServicer(pb_grpc.MediaServiceServicer):
         uploads: UploadStore,
         limits: UploadLimits,
         tenant_of: Callable[[grpc.aio.ServicerContext], str] = lambda context: "",
+        received: Callable[[int], None] = lambda size: None,
     ) -> None:
+        """`received` is told of the bytes of every upload that became whole."""
         self._uploads = uploads
         self._limits = limits
         self._tenant_of = tenant_of
+        self._received = received
 
     async def Upload(
         self, request_iterator: AsyncIterator[pb.UploadRequest], context: grpc.aio.ServicerContext
@@ -51,7 +54,11 @@ class MediaServicer(pb_grpc.MediaServiceServicer):
                         )
                     check_chunk(request.chunk.data, self._limits)
                     await reception.append(request.chunk.offset, request.chunk.data)
-            return pb.UploadResponse(status=_status(await reception.finish()))
+                upload = await reception.finish()
+                self._received(upload.plan.size)
+            else:
+                upload = await reception.finish()
+            return pb.UploadResponse(status=_status(upload))
 
     async def GetUpload(
         self, request: pb.GetUploadRequest, context: grpc.aio.ServicerContext
