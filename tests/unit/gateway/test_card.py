@@ -10,10 +10,12 @@ from tests.fakes.model import card
 
 
 def test_visual_tokens_by_patches() -> None:
-    """Qwen2-VL's rule: a 28-pixel patch a token after merging, and two marks around."""
+    """Qwen2-VL's rule: a 28-pixel patch a token after merging, sides rounded, and two marks around."""
     parsed = ModelCard.parse(card())
     assert parsed.visual_tokens(Size(28, 28)) == 1 + 2
-    assert parsed.visual_tokens(Size(29, 57)) == 2 * 3 + 2
+    assert parsed.visual_tokens(Size(29, 57)) == 1 * 2 + 2
+    # Round half to even, as the processor's own `round`: 2.5 patches are 2, 3.5 are 4.
+    assert parsed.visual_tokens(Size(70, 98)) == 2 * 4 + 2
 
 
 def test_bounded_rule_counts_the_most() -> None:

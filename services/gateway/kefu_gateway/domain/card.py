@@ -6,13 +6,13 @@ card.visual_tokens(Size(1080, 2400))
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Size
+from kefu_gateway.domain.visual_tokens import VisualTokenRule, parse_rule
 
 
 class CardError(Exception):
@@ -31,26 +31,6 @@ class PreprocessProfile:
     clahe: float | None
     webp_quality: int | None
     multiple_of: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisualTokenRule:
-    """How many tokens a prepared picture takes in the prompt.
-
-    "bounded": at most `max_tokens`, known only after the engine has read it (the reader).
-    "patches": ceil(width / patch) × ceil(height / patch), and `extra` (begin and end marks): the rule of the
-    Qwen-VL family, whose patch is patch_size × spatial_merge_size (Qwen2-VL, arXiv:2409.12191, section 2.1).
-    """
-
-    rule: str
-    max_tokens: int = 0
-    patch: int = 1
-    extra: int = 0
-
-    def tokens(self, size: Size) -> int:
-        if self.rule == "bounded":
-            return self.max_tokens
-        return math.ceil(size.width / self.patch) * math.ceil(size.height / self.patch) + self.extra
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +108,14 @@ class ModelCard:
 
 
 def _rule(name: str, tokens: Mapping[str, Any]) -> VisualTokenRule:
-    rule = tokens["rule"]
-    if rule == "bounded":
-        return VisualTokenRule(rule=rule, max_tokens=int(tokens["max_tokens"]))
-    if rule == "patches":
-        return VisualTokenRule(
-            rule=rule, patch=int(tokens["patch"]), extra=int(tokens.get("extra", 0))
-        )
-    raise CardError(f"the card of model {name!r} has the unknown visual-token rule {rule!r}")
+    try:
+        return parse_rule(tokens)
+    except KeyError:
+        raise
+    except LookupError as error:
+        raise CardError(
+            f"the card of model {name!r} has the unknown visual-token rule {error.args[0]!r}"
+        ) from None
 
 
 def find_card(cards: Mapping[str, ModelCard], name: str, default: str) -> ModelCard:
