@@ -8,6 +8,7 @@ fixed text: a decoder's or a driver's own words never leave the process.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
@@ -47,11 +48,16 @@ def channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
     ]
 
 
-def upstream_options(max_message_bytes: int) -> list[tuple[str, int]]:
-    """Options for a channel to another of our processes: as above, and back within a second after it restarted
-    (gRPC's own back-off grows to two minutes)."""
+# gRPC's own choice is one address of a name for everything: behind a headless Service all but one would be idle.
+_ROUND_ROBIN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
+
+def upstream_options(max_message_bytes: int) -> list[tuple[str, int | str]]:
+    """Options for a channel to another of our processes: as above, in turn to every address of its name, and back
+    within a second after it restarted (gRPC's own back-off grows to two minutes)."""
     return [
         *channel_options(max_message_bytes),
+        ("grpc.service_config", _ROUND_ROBIN),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1_000),

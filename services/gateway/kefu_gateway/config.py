@@ -24,6 +24,11 @@ class Settings:
     metrics_address: str = setting(
         "KEFU_GATEWAY_METRICS_ADDRESS", "127.0.0.1:9464", "where Prometheus scrapes; - for nowhere"
     )
+    health_address: str = setting(
+        "KEFU_GATEWAY_HEALTH_ADDRESS",
+        "-",
+        "a second door with health alone, plain gRPC, for a kubelet's probes: host:port; - for none",
+    )
     reflection: bool = setting(
         "KEFU_GATEWAY_REFLECTION", True, "serve gRPC reflection (grpcurl needs it)"
     )

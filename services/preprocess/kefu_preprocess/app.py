@@ -18,6 +18,7 @@ from grpc_health.v1._async import HealthServicer
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from kefu.preprocess.v1 import preprocess_service_pb2, preprocess_service_pb2_grpc
+from kefu_common.health_door import health_door
 from kefu_common.lifecycle import run_until_signal
 from kefu_common.metrics import metrics_endpoint
 from kefu_common.server import CallInterceptor, channel_options
@@ -93,7 +94,8 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
                 metrics_port=metrics_port,
             )
             try:
-                yield Sidecar(server, checks, pool, metrics_port)
+                async with health_door(settings.health_address, checks):
+                    yield Sidecar(server, checks, pool, metrics_port)
             finally:
                 await server.stop(0)
     finally:

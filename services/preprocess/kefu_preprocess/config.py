@@ -81,6 +81,11 @@ class Settings:
         "127.0.0.1:9102",
         "host:port of the Prometheus endpoint; port 0 chooses one; - for none",
     )
+    health_address: str = setting(
+        "KEFU_PREPROCESS_HEALTH_ADDRESS",
+        "-",
+        "a second door with health alone, for a kubelet, which cannot ask a unix socket: host:port; - for none",
+    )
     settle_seconds: float = setting(
         "KEFU_PREPROCESS_SETTLE_SECONDS",
         0.0,

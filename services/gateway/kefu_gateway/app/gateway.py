@@ -16,6 +16,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry
 
+from kefu_common.health_door import health_door
 from kefu_common.lifecycle import run_until_signal
 from kefu_common.metrics import metrics_endpoint
 from kefu_common.server import upstream_options
@@ -97,6 +98,7 @@ class Gateway:
                 *(model_check(settings, host, encoders[name], name) for name in cards),
             ]
             health = Health(checks, telemetry.dependency)
+            await stack.enter_async_context(health_door(settings.health_address, health.servicer))
             background: list[asyncio.Task[None]] = [asyncio.create_task(health.run())]
             stack.push_async_callback(cancel_all, background)
             road, conversations = await stack.enter_async_context(
