@@ -36,16 +36,17 @@ async def test_the_process_lives_while_a_dependency_is_down() -> None:
 
 
 async def test_the_door_has_health_and_nothing_else() -> None:
-    async with health_door("127.0.0.1:0", HealthServicer()) as port:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            call = channel.unary_unary("/kefu.chat.v1.ChatService/Chat")
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await call(b"", timeout=5)
-            assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-            check = channel.unary_unary("/grpc.health.v1.Health/Check")
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await check(b"x" * 5000, timeout=5)
-            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(health_door("127.0.0.1:0", HealthServicer()))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+        call = channel.unary_unary("/kefu.chat.v1.ChatService/Chat")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(b"", timeout=5)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await check(b"x" * 5000, timeout=5)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize("address", ["", "-"])
@@ -55,7 +56,7 @@ async def test_no_door_unless_it_is_asked_for(address: str) -> None:
 
 
 async def test_calls_go_in_turn_to_every_address_of_a_name() -> None:
-    """gRPC's default sends everything to the first address: behind a headless Service one Triton worked, the rest idled."""
+    """gRPC's default is the first address alone: behind a headless Service one Triton worked and the others idled."""
     servers = [HealthServicer(), HealthServicer()]
     async with AsyncExitStack() as stack:
         for number, servicer in enumerate(servers):
@@ -74,7 +75,8 @@ async def test_calls_go_in_turn_to_every_address_of_a_name() -> None:
             try:
                 await stub.Check(health_pb2.HealthCheckRequest(service="number.0"), timeout=5)
             except grpc.aio.AioRpcError as error:
-                assert error.code() is grpc.StatusCode.NOT_FOUND
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
                 return False
             return True
 
