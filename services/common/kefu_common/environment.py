@@ -12,7 +12,7 @@ print(describe(Settings))                 # what --help shows
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -38,14 +38,17 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    check: Callable[[Any], object] | None = None,
 ) -> Any:
-    """A dataclass field that is read from `variable`. `text` says what it is, with its unit."""
+    """A dataclass field that is read from `variable`. `text` says what it is, with its unit. `check` raises ValueError,
+    in words for the operator, where a value is wrong."""
     metadata = {
         "variable": variable,
         "text": text,
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
+        "check": check,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -122,4 +125,6 @@ def _checked(value: Any, metadata: Mapping[str, Any]) -> Any:
         raise ValueError(f"must be at most {maximum}")
     if choices and value not in choices:
         raise ValueError(f"must be one of {', '.join(choices)}")
+    if metadata["check"] is not None:
+        metadata["check"](value)
     return value

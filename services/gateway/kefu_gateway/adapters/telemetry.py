@@ -132,6 +132,12 @@ class PrometheusTelemetry:
             ["outcome"],
             registry=registry,
         )
+        self._url_fetches = Counter(
+            "kefu_url_fetches_total",
+            "Pictures by URL, by how their fetch ended.",
+            ["outcome"],
+            registry=registry,
+        )
         self._parts = Histogram(
             "kefu_turn_parts",
             "Requests that one turn joined.",
@@ -254,6 +260,9 @@ class PrometheusTelemetry:
 
     def answer_cache(self, outcome: str) -> None:
         self._answer_cache.labels(outcome).inc()
+
+    def url_fetch(self, outcome: str) -> None:
+        self._url_fetches.labels(outcome).inc()
 
     def question(self, outcome: str) -> None:
         self._outcomes[outcome].inc()

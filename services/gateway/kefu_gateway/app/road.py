@@ -14,10 +14,11 @@ from kefu_gateway.adapters.preprocess import SidecarPreparer
 from kefu_gateway.adapters.prompts import ModelPrompts
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
 from kefu_gateway.adapters.triton import TritonHost
+from kefu_gateway.app.fetching import open_fetcher
 from kefu_gateway.app.stores import Stores
 from kefu_gateway.app.tasks import cancel_all
 from kefu_gateway.config import Settings
-from kefu_gateway.domain.admission import Admission
+from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.answer_cache import AnswerCacheLimits, CachedHost
 from kefu_gateway.domain.bursts import BurstRules
 from kefu_gateway.domain.card import ModelCard
@@ -76,7 +77,7 @@ async def open_road(
     stores: Stores,
     host: TritonHost,
     preparer: SidecarPreparer,
-    admission: Admission,
+    accounts: Accounts,
     telemetry: PrometheusTelemetry,
 ) -> AsyncIterator[tuple[Road, Conversations]]:
     """The road and the conversations that run its turns; open turns are ended when it closes."""
@@ -113,8 +114,14 @@ async def open_road(
     async with _open_conversations(settings, stores, maker, telemetry) as conversations:
         requests = Half(
             (
-                Admit(admission, settings.limits),
-                Gather(shelf, stores.uploads, preparer, settings.limits),
+                Admit(settings.limits),
+                Gather(
+                    shelf,
+                    stores.uploads,
+                    preparer,
+                    settings.limits,
+                    open_fetcher(settings, telemetry.url_fetch),
+                ),
                 Join(conversations, stores.sessions, shelf, at_hand, turns.run),
             ),
             telemetry,
@@ -124,6 +131,7 @@ async def open_road(
             default_model=next(iter(cards)),
             limits=settings.limits,
             requests=requests,
+            accounts=accounts,
             telemetry=telemetry,
         )
         yield road, conversations

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Event, PictureReady
+from kefu_gateway.domain.fetching import PictureFetcher
 from kefu_gateway.domain.pictures import PictureShelf
 from kefu_gateway.domain.ports import DocumentRenderer, PreparedPicture
 from kefu_gateway.domain.question import (
@@ -49,11 +50,14 @@ class Gather(Telling):
         uploads: UploadStore,
         renderer: DocumentRenderer,
         limits: Limits,
+        fetcher: PictureFetcher | None = None,
     ) -> None:
+        """`fetcher`: None where pictures by URL are off."""
         self._shelf = shelf
         self._uploads = uploads
         self._renderer = renderer
         self._limits = limits
+        self._fetcher = fetcher
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         if not turn.question.pictures:
@@ -119,7 +123,7 @@ class Gather(Telling):
     ) -> Sequence[_Picture]:
         """The bytes of a picture, or those of each page of a document."""
         try:
-            data, media_type = await self._bytes(turn.question.tenant, part)
+            data, media_type = await self._bytes(turn.question.tenant, part, timeout)
             if not is_document(media_type, data):
                 return [_Picture(index, part, data)]
             pages = await self._renderer.render(
@@ -133,7 +137,7 @@ class Gather(Telling):
             raise _told_of(index, error) from None
         # A page has no status bar that could be cut off; whoever forces it (screenshots saved as a PDF) may.
         crop = CropMode.FORCE if part.crop_mode is CropMode.FORCE else CropMode.FORBID
-        drawn = replace(part, data=None, upload_id=None, crop_mode=crop)
+        drawn = replace(part, data=None, upload_id=None, url=None, crop_mode=crop)
         return [
             _Picture(
                 index,
@@ -161,12 +165,14 @@ class Gather(Telling):
         report = replace(prepared.report, index=number, page=part.page, document=part.document)
         return replace(prepared, report=report)
 
-    async def _bytes(self, tenant: str, part: PicturePart) -> tuple[bytes, str]:
+    async def _bytes(self, tenant: str, part: PicturePart, timeout: float) -> tuple[bytes, str]:
         """The bytes as sent, and their declared media type."""
         if part.data is not None:
             return part.data, part.media_type
         if part.upload_id is not None:
             return await self._uploaded(tenant, part.upload_id, part.media_type)
+        if part.url is not None and self._fetcher is not None:
+            return await self._fetcher.fetch(part.url, timeout=timeout), part.media_type
         raise KefuError(
             Reason.PICTURE_SOURCE_DISABLED,
             "pictures by URL are switched off on this server; send the bytes as `data`, or upload them",
