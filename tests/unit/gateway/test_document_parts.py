@@ -141,7 +141,7 @@ def test_a_document_is_admitted_for_the_most_pages_that_it_may_have() -> None:
             resources=AsyncExitStack(),
             started=0.0,
         )
-        return estimated_tokens(turn)
+        return sum(estimated_tokens(turn))
 
     assert CARD.max_pictures == 4
     assert cost(b"%PDF-1.7") == cost(b"a", b"b", b"c", b"d") > cost(b"a")

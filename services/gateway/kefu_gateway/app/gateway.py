@@ -24,7 +24,9 @@ from kefu_gateway.adapters.gpu import GpuFigures
 from kefu_gateway.adapters.health import Health
 from kefu_gateway.adapters.preprocess import SidecarPreparer
 from kefu_gateway.adapters.prompts import ModelPrompts, load_cards
+from kefu_gateway.adapters.stores.quotas_local import LocalLedger
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
+from kefu_gateway.adapters.tenant_metrics import TenantMetrics
 from kefu_gateway.adapters.triton import StallLimits, TritonHost
 from kefu_gateway.app.checks import model_check, sidecar_check, store_check, triton_check
 from kefu_gateway.app.road import open_road
@@ -32,8 +34,11 @@ from kefu_gateway.app.server import listen, make_server
 from kefu_gateway.app.stores import Stores, open_stores
 from kefu_gateway.app.tasks import cancel_all
 from kefu_gateway.config import Settings
+from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
 from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.quotas import Quotas
+from kefu_gateway.domain.tenants import Tenants
 from kefu_gateway.servicers.chat import ChatServicer
 from kefu_gateway.servicers.converse import Converser
 
@@ -75,6 +80,9 @@ class Gateway:
         )
         telemetry.watch_admission(admission)
         telemetry.first_token_objective(settings.first_token_objective_seconds)
+        tenants = Tenants()
+        tenant_metrics = TenantMetrics(registry, lambda: tenants.listed)
+        quotas = Quotas(LocalLedger(), tenant_metrics.quota)
         async with AsyncExitStack() as stack:
             if shared is None:
                 stores = await stack.enter_async_context(open_stores(settings))
@@ -111,7 +119,7 @@ class Gateway:
                     preparer=SidecarPreparer(
                         sidecar, scale_down_oversized=settings.scale_down_oversized
                     ),
-                    admission=admission,
+                    accounts=Accounts(lambda: tenants, quotas, admission, tenant_metrics),
                     telemetry=telemetry,
                 )
             )

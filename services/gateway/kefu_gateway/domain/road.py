@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
 from kefu_common.errors import KefuError, Reason
+from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
 from kefu_gateway.domain.card import ModelCard, find_card
 from kefu_gateway.domain.deadline import Deadline
@@ -76,12 +77,14 @@ class Road:
         default_model: str,
         limits: Limits,
         requests: Half,
+        accounts: Accounts,
         telemetry: Telemetry,
     ) -> None:
         self._cards = cards
         self._default_model = default_model
         self._limits = limits
         self._requests = requests
+        self._accounts = accounts
         self._telemetry = telemetry
         self._turnstile = Turnstile()
 
@@ -96,6 +99,7 @@ class Road:
         first: float | None = None
         async with AsyncExitStack() as resources:
             outcome = resources.enter_context(_Outcome(self._telemetry))
+            account = resources.enter_context(self._accounts.open(question.tenant))
             ticket = None
             if question.session_id:
                 key = SessionKey(question.tenant, question.session_id)
@@ -109,9 +113,11 @@ class Road:
                 started=time.perf_counter(),
                 arrived_at=time.time(),
                 ticket=ticket,
+                account=account,
             )
             async with aclosing(self._requests.run(turn)) as events:
                 async for event in events:
+                    account.hear(event)
                     if isinstance(event, Delta) and first is None:
                         first = time.perf_counter()
                         self._telemetry.first_token(turn.card.name, first - turn.started)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from kefu_gateway.domain.accounts import Account
 from kefu_gateway.domain.answer import Answer
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.deadline import Deadline
@@ -53,6 +54,7 @@ class Turn:
     # Seconds since the epoch: the burst rules count from a request's arrival, wherever it is answered.
     arrived_at: float = 0.0
     ticket: Ticket | None = None
+    account: Account | None = None
     claim: Claim | None = None  # join
 
     timings: dict[str, float] = field(default_factory=dict)  # the road: milliseconds by stage

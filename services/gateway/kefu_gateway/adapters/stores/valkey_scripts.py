@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from kefu_gateway.domain.session import SessionKey
 
 _FOLDER = Path(__file__).parent / "lua"
-_ALONE = ("free_picture", "forget_session")
+_ALONE = ("free_picture", "forget_session", "quota_take", "quota_settle")
 
 # Sessions by when a sweep should look at them. It is only a hint: a session's own `alive` decides.
 INDEX = "kefu:sessions"

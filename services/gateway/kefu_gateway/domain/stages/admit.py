@@ -1,9 +1,8 @@
-"""admit: limits first, then a place worth the turn's estimated tokens. Says no before any work is done."""
+"""admit: limits first, then the quota of the tenant and a place worth the estimated tokens, before any work is done."""
 
 from __future__ import annotations
 
 from kefu_common.errors import KefuError, Reason
-from kefu_gateway.domain.admission import Admission
 from kefu_gateway.domain.answer import Size
 from kefu_gateway.domain.question import Limits, check_question, is_document
 from kefu_gateway.domain.stages.base import Quiet
@@ -13,8 +12,7 @@ from kefu_gateway.domain.turn import Turn
 class Admit(Quiet):
     name = "admit"
 
-    def __init__(self, admission: Admission, limits: Limits) -> None:
-        self._admission = admission
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
     async def do(self, turn: Turn) -> None:
@@ -28,12 +26,18 @@ class Admit(Quiet):
                 limit=turn.card.max_pictures,
                 got=pictures,
             )
-        await turn.resources.enter_async_context(
-            self._admission.slot(estimated_tokens(turn), turn.deadline)
+        prompt, answer = estimated_tokens(turn)
+        assert turn.account is not None
+        await turn.account.admit(
+            turn.resources,
+            turn.deadline,
+            prompt=prompt,
+            answer=answer,
+            whole=not turn.question.leave_when_closed,
         )
 
 
-def estimated_tokens(turn: Turn) -> int:
+def estimated_tokens(turn: Turn) -> tuple[int, int]:
     """Prompt and answer in tokens, before anything was decoded: a character is taken for a token (Chinese is about
     0.7, English 0.25), and a picture for the most that the model takes of one."""
     card, question = turn.card, turn.question
@@ -45,4 +49,4 @@ def estimated_tokens(turn: Turn) -> int:
         count = len(pictures)
     side = max(1, int(card.preprocess.max_pixels**0.5))
     answer = question.generation.max_tokens or card.max_tokens
-    return len(question.text) + count * card.visual_tokens(Size(side, side)) + answer
+    return len(question.text) + count * card.visual_tokens(Size(side, side)), answer

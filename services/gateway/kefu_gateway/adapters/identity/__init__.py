@@ -1,0 +1,1 @@
+"""Who calls: API keys, tokens, certificates; TLS; files that may change while the gateway runs."""
