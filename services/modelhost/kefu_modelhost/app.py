@@ -8,6 +8,8 @@ import signal
 
 import structlog
 
+from kefu_common.health_door import health_door
+from kefu_modelhost.health import Readiness
 from kefu_modelhost.settings import Settings
 from kefu_modelhost.supervisor import Supervisor
 
@@ -27,4 +29,6 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await Supervisor(settings).run(stop)
+    readiness = Readiness()
+    async with health_door(settings.health_address, readiness.servicer):
+        await Supervisor(settings, readiness.tell).run(stop)

@@ -1,8 +1,9 @@
-"""The part of a model's card that the model host needs: weights, tokenizer, placeholder."""
+"""The part of a model's card that the model host needs: weights, tokenizer, placeholder, memory."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from kefu_modelhost.errors import SetupError
 
+# What a hub calls a commit; a branch or a tag can move, so it is no pin.
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
@@ -20,19 +23,55 @@ class WeightsFile:
     size: int
     sources: tuple[Mapping[str, Any], ...]
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubWeights:
+    """A whole repository of the model hub: which, at which commit, which of its files, and what must be in them.
 
-@dataclass(frozen=True, slots=True)
+    `revision` is a commit, or empty: then the operator has to name one.  `remote_code`: the model's own Python files are
+    part of the weights and will be run.  `gated`: the hub asks for an accepted licence and a token.
+    """
+
+    repo: str
+    revision: str
+    architectures: tuple[str, ...]
+    model_type: str
+    include: tuple[str, ...]
+    remote_code: bool
+    gated: bool
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryNeeds:
+    """What the memory of a GPU is spent on; `memory.py` adds it up.
+
+    `quantised_parameters`: the language model's linear layers, which fp8 and int4 make smaller; all else stays bf16.
+    """
+
+    parameters: int
+    quantised_parameters: int
+    kv_bytes_per_token: int
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """`folder` is the model's directory in its repository (with config.pbtxt)."""
+    """`folder` is the model's directory in its repository (with config.pbtxt).  `hub` or `files`, not both.
+
+    `environment`: the virtual environment that the engine needs beside Triton's, a name in `requirements/`; often none.
+    """
 
     name: str
     folder: Path
+    engine: str
+    engines: tuple[str, ...]
+    licence: str
     files: tuple[WeightsFile, ...]
+    hub: HubWeights | None
     tokenizer: str
     tokenizer_source: Mapping[str, Any]
+    context_tokens: int
     max_pictures: int
+    placeholder: str
     placeholder_id: int
-
+    memory: MemoryNeeds | None
+    raw: Mapping[str, Any]
 
 def find_card(name: str, repositories: Iterable[Path]) -> ModelCard:
     """The card of a model; SetupError where no repository has it, or it cannot be read."""
@@ -41,25 +80,63 @@ def find_card(name: str, repositories: Iterable[Path]) -> ModelCard:
         path = repository / name / "1" / "model.json"
         tried.append(str(path))
         if path.is_file():
-            return _read(path)
+            card = read_card(path)
+            if card.name != name:
+                raise SetupError(f"{path} calls itself {card.name!r}, its folder {name!r}")
+            return card
     raise SetupError(f"no model {name!r}: looked for {', '.join(tried)} (KEFU_MODEL_REPOSITORY)")
 
+def all_cards(repositories: Iterable[Path]) -> list[ModelCard]:
+    """Every card of the repositories, by name; the first of a name counts."""
+    found: dict[str, ModelCard] = {}
+    for repository in repositories:
+        for path in sorted(repository.glob("*/1/model.json")):
+            found.setdefault(path.parent.parent.name, read_card(path))
+    return [found[name] for name in sorted(found)]
 
-def _read(path: Path) -> ModelCard:
+def read_card(path: Path) -> ModelCard:
+    """SetupError naming the file and what is wrong with it."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        weights = raw.get("weights", {})
+        picture = raw.get("picture", {})
         files = tuple(
             WeightsFile(f["name"], f["sha256"], int(f["size"]), tuple(f["sources"]))
-            for f in raw.get("weights", {}).get("files", [])
+            for f in weights.get("files", [])
         )
+        memory = raw.get("memory")
         return ModelCard(
             name=raw["name"],
             folder=path.parent.parent,
+            engine=raw.get("engine", ""),
+            engines=tuple(raw.get("engines", [raw.get("engine", "")])),
+            licence=raw.get("licence", ""),
             files=files,
+            hub=_hub(weights) if weights.get("kind") == "hub" else None,
             tokenizer=raw["tokenizer"],
             tokenizer_source=raw["tokenizer_source"],
+            context_tokens=int(raw.get("context_tokens", 0)),
             max_pictures=int(raw.get("max_pictures", 0)),
-            placeholder_id=int(raw.get("picture", {}).get("placeholder_id", -1)),
+            placeholder=str(picture.get("placeholder", "")),
+            placeholder_id=int(picture.get("placeholder_id", -1)),
+            memory=MemoryNeeds(**{k: int(v) for k, v in memory.items()}) if memory else None,
+            raw=raw,
         )
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise SetupError(f"{path} is no model card: {type(error).__name__}: {error}") from error
+
+def _hub(raw: Mapping[str, Any]) -> HubWeights:
+    revision = str(raw.get("revision", ""))
+    if revision and not _COMMIT.fullmatch(revision):
+        raise ValueError(
+            f"weights.revision {revision!r} is no commit (40 hexadecimal digits): a branch can move"
+        )
+    return HubWeights(
+        repo=raw["repo"],
+        revision=revision,
+        architectures=tuple(raw["architectures"]),
+        model_type=raw["model_type"],
+        include=tuple(raw["include"]),
+        remote_code=bool(raw["remote_code"]),
+        gated=bool(raw["gated"]),
+    )

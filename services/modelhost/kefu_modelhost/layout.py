@@ -2,13 +2,14 @@
 
 The wheel `nvidia-pytriton` has a whole tritonserver, but its Python backend must first be put together: the backend's
 library, its Python helpers and the stub of the right Python version in one folder, our `vlm` beside it.
-In the NGC container all of this is in place already, and none of it is used.
+In NVIDIA's image a whole server is in place already (`home`): its own Python backend is used, beside our `vlm`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -27,16 +28,22 @@ _SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/us
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What starting the server takes: its binary, the backends' folder, the environment variables it needs."""
+    """What starting the server takes: its binary, the backends' folder, the environment variables it needs, and the
+    names of the options it knows."""
 
     binary: Path
     backends: Path
     environment: dict[str, str]
+    flags: frozenset[str]
 
 
-def prepare(triton_env: Path, backends: Path, run_dir: Path) -> Layout:
+def prepare(triton_env: Path, backends: Path, run_dir: Path, *, home: str = "") -> Layout:
     """Builds `<run_dir>/backends` anew; SetupError naming what is missing and how to get it."""
     triton_env, backends = triton_env.resolve(), backends.resolve()
+    if not (backends / "vlm" / "model.py").is_file():
+        raise SetupError(f"{backends} has no backend `vlm` (KEFU_BACKENDS_DIR)")
+    if home:
+        return _installed(Path(home), triton_env, backends, run_dir)
     python = triton_env / "bin" / "python"
     if not python.exists():
         raise SetupError(
@@ -58,9 +65,6 @@ def prepare(triton_env: Path, backends: Path, run_dir: Path) -> Layout:
             f"{triton_env} is a Python {version}; this Triton runs models with Python {have}"
         )
     library = _libpython(told["libdir"], told["library"], version)
-    if not (backends / "vlm" / "model.py").is_file():
-        raise SetupError(f"{backends} has no backend `vlm` (KEFU_BACKENDS_DIR)")
-
     target = run_dir.resolve() / "backends"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(
@@ -71,20 +75,58 @@ def prepare(triton_env: Path, backends: Path, run_dir: Path) -> Layout:
     shutil.copy2(stub, target / "python" / stub.name)
     os.chmod(target / "python" / stub.name, 0o755)  # noqa: S103 (a program)
     (target / "vlm").symlink_to(backends / "vlm")
-    return Layout(
-        binary=wheel / "bin" / "tritonserver",
-        backends=target,
-        environment={
-            "PATH": f"{triton_env / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
-            "VIRTUAL_ENV": str(triton_env),
-            "PYTHONPATH": str(packages),
-            # The stub writes beside model.py otherwise, and a checkout may be read-only.
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LD_LIBRARY_PATH": os.pathsep.join(
-                [str(packages / "nvidia_pytriton.libs"), str(library.parent)]
-            ),
-        },
-    )
+    environment = {
+        **_packages(triton_env, packages),
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            [str(packages / "nvidia_pytriton.libs"), str(library.parent)]
+        ),
+    }
+    binary = wheel / "bin" / "tritonserver"
+    return Layout(binary, target, environment, _flags(binary, environment))
+
+
+def _installed(home: Path, triton_env: Path, backends: Path, run_dir: Path) -> Layout:
+    """A server that is installed whole; `triton_env` then has what the engines need, made with the server's Python."""
+    binary, python = home / "bin" / "tritonserver", home / "backends" / "python"
+    for wanted in (binary, python / "triton_python_backend_stub"):
+        if not wanted.is_file():
+            raise SetupError(f"{wanted} is missing: KEFU_TRITON_HOME must be a whole Triton")
+    target = run_dir.resolve() / "backends"
+    shutil.rmtree(target, ignore_errors=True)
+    # Copied, not linked: the server refuses a library whose real path is outside its backends' folder.
+    shutil.copytree(python, target / "python", ignore=shutil.ignore_patterns("__pycache__"))
+    (target / "vlm").symlink_to(backends / "vlm")
+    environment = {"PYTHONDONTWRITEBYTECODE": "1"}
+    interpreter = triton_env / "bin" / "python"
+    if interpreter.exists():
+        environment = _packages(triton_env, Path(_ask(interpreter)["packages"]))
+    return Layout(binary, target, environment, _flags(binary, environment))
+
+
+def _packages(triton_env: Path, packages: Path) -> dict[str, str]:
+    return {
+        "PATH": f"{triton_env / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "VIRTUAL_ENV": str(triton_env),
+        "PYTHONPATH": str(packages),
+        # The stub writes beside model.py otherwise, and a checkout may be read-only.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _flags(binary: Path, environment: dict[str, str]) -> frozenset[str]:
+    """The names of the options that this server knows; its help ends with an exit code of its own choice."""
+    try:
+        told = subprocess.run(
+            [str(binary), "--help"],
+            capture_output=True,
+            timeout=60,
+            env={**os.environ, **environment},
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SetupError(f"{binary} does not run: {error}") from error
+    text = (told.stdout + told.stderr).decode("utf-8", "replace")
+    return frozenset(re.findall(r"^\s*--([a-z0-9-]+)", text, re.MULTILINE))
 
 
 def _ask(python: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 from kefu_modelhost import orphans
+from kefu_modelhost.closed import closed_arguments
 from kefu_modelhost.layout import Layout
 from kefu_modelhost.orphans import RUN_VARIABLE, Run
 from kefu_modelhost.settings import Settings
@@ -21,8 +22,9 @@ _STUB = "triton_python_backend_stub"
 class TritonServer:
     """One server at a time; every start is a new run with an id of its own (`orphans.py`)."""
 
-    def __init__(self, settings: Settings, layout: Layout) -> None:
+    def __init__(self, settings: Settings, layout: Layout, admin_key: str) -> None:
         self._settings = settings
+        self._admin_key = admin_key
         self._layout = layout
         self._log_path = settings.run_dir.resolve() / "tritonserver.log"
         self._record = settings.run_dir.resolve() / "run.json"
@@ -120,6 +122,8 @@ class TritonServer:
             f"--grpc-port={s.grpc_port}",
             f"--allow-http={'true' if s.http_port else 'false'}",
             *([f"--http-address={s.host}", f"--http-port={s.http_port}"] if s.http_port else []),
+            *closed_arguments(self._admin_key, http=bool(s.http_port), flags=self._layout.flags),
+            *self._aging(),
             f"--metrics-address={s.host}",
             f"--metrics-port={s.metrics_port}",
             f"--exit-timeout-secs={max(1, round(s.drain_timeout))}",
@@ -127,6 +131,14 @@ class TritonServer:
             f"--backend-config=python,shm-region-prefix-name={run.shm_prefix}",
             f"--backend-config=vlm,shm-region-prefix-name={run.shm_prefix}",
             "--log-info=true",
+        ]
+
+    def _aging(self) -> list[str]:
+        if not self._settings.connection_seconds:
+            return []
+        return [
+            f"--grpc-max-connection-age={self._settings.connection_seconds * 1000}",
+            f"--grpc-max-connection-age-grace={round(self._settings.drain_timeout * 1000)}",
         ]
 
     def _environment(self, run: Run) -> dict[str, str]:

