@@ -1,0 +1,1 @@
+"""Tiny checkpoints of the hosted architectures: real layout, real special tokens, random weights; made in seconds."""
