@@ -40,8 +40,6 @@ class Layout:
 def prepare(triton_env: Path, backends: Path, run_dir: Path, *, home: str = "") -> Layout:
     """Builds `<run_dir>/backends` anew; SetupError naming what is missing and how to get it."""
     triton_env, backends = triton_env.resolve(), backends.resolve()
-    if not (backends / "vlm" / "model.py").is_file():
-        raise SetupError(f"{backends} has no backend `vlm` (KEFU_BACKENDS_DIR)")
     if home:
         return _installed(Path(home), triton_env, backends, run_dir)
     python = triton_env / "bin" / "python"
@@ -65,6 +63,7 @@ def prepare(triton_env: Path, backends: Path, run_dir: Path, *, home: str = "") 
             f"{triton_env} is a Python {version}; this Triton runs models with Python {have}"
         )
     library = _libpython(told["libdir"], told["library"], version)
+    _require_backend(backends)
     target = run_dir.resolve() / "backends"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(
@@ -101,6 +100,11 @@ def _installed(home: Path, triton_env: Path, backends: Path, run_dir: Path) -> L
     if interpreter.exists():
         environment = _packages(triton_env, Path(_ask(interpreter)["packages"]))
     return Layout(binary, target, environment, _flags(binary, environment))
+
+
+def _require_backend(backends: Path) -> None:
+    if not (backends / "vlm" / "model.py").is_file():
+        raise SetupError(f"{backends} has no backend `vlm` (KEFU_BACKENDS_DIR)")
 
 
 def _packages(triton_env: Path, packages: Path) -> dict[str, str]:
