@@ -28,7 +28,7 @@ class Profile(_message.Message):
     def __init__(self, name: _Optional[str] = ..., max_pixels: _Optional[int] = ..., min_pixels: _Optional[int] = ..., contrast: _Optional[float] = ..., sharpen: _Optional[float] = ..., clahe: _Optional[float] = ..., webp_quality: _Optional[int] = ..., multiple_of: _Optional[int] = ...) -> None: ...
 
 class PrepareRequest(_message.Message):
-    __slots__ = ("data", "media_type", "profile", "crop_mode", "find_elements", "draw_elements", "scale_down_oversized", "language")
+    __slots__ = ("data", "media_type", "profile", "crop_mode", "find_elements", "draw_elements", "scale_down_oversized", "language", "cache_scope")
     DATA_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class PrepareRequest(_message.Message):
     DRAW_ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     SCALE_DOWN_OVERSIZED_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     media_type: str
     profile: Profile
@@ -45,7 +46,8 @@ class PrepareRequest(_message.Message):
     draw_elements: bool
     scale_down_oversized: bool
     language: str
-    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., profile: _Optional[_Union[Profile, _Mapping]] = ..., crop_mode: _Optional[_Union[_picture_pb2.CropMode, str]] = ..., find_elements: _Optional[bool] = ..., draw_elements: _Optional[bool] = ..., scale_down_oversized: _Optional[bool] = ..., language: _Optional[str] = ...) -> None: ...
+    cache_scope: str
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., profile: _Optional[_Union[Profile, _Mapping]] = ..., crop_mode: _Optional[_Union[_picture_pb2.CropMode, str]] = ..., find_elements: _Optional[bool] = ..., draw_elements: _Optional[bool] = ..., scale_down_oversized: _Optional[bool] = ..., language: _Optional[str] = ..., cache_scope: _Optional[str] = ...) -> None: ...
 
 class PrepareResponse(_message.Message):
     __slots__ = ("data", "media_type", "report", "marked")

@@ -119,8 +119,7 @@ class UrlFetcher:
                 raise Refused(Outcome.UNREACHABLE)
             backend = PinnedBackend(target.host, target.port, addresses)
             async with aclosing(backend), self._connection(target, backend) as connection:
-                response = await connection.handle_async_request(self._request(target))
-                progress.connected = True
+                response = await connection.handle_async_request(self._request(target, progress))
                 async with aclosing(response):
                     if response.status in _REDIRECTS:
                         return _location(response)
@@ -140,8 +139,12 @@ class UrlFetcher:
             network_backend=backend,
         )
 
-    def _request(self, target: Target) -> httpcore2.Request:
+    def _request(self, target: Target, progress: _Progress) -> httpcore2.Request:
         limits = self._limits
+
+        async def trace(event: str, _facts: object) -> None:
+            progress.connected |= event == "connection.start_tls.complete"
+
         return httpcore2.Request(
             b"GET",
             httpcore2.URL(
@@ -162,7 +165,8 @@ class UrlFetcher:
                     "connect": limits.connect,
                     "read": limits.silence,
                     "write": limits.silence,
-                }
+                },
+                "trace": trace,
             },
         )
 

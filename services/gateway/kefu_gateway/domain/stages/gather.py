@@ -134,7 +134,7 @@ class Gather(Telling):
                 timeout=timeout,
             )
         except KefuError as error:
-            raise _told_of(index, error) from None
+            raise _told_of(index, part, error) from None
         # A page has no status bar that could be cut off; whoever forces it (screenshots saved as a PDF) may.
         crop = CropMode.FORCE if part.crop_mode is CropMode.FORCE else CropMode.FORBID
         drawn = replace(part, data=None, upload_id=None, url=None, crop_mode=crop)
@@ -161,7 +161,7 @@ class Gather(Telling):
                 timeout=timeout,
             )
         except KefuError as error:
-            raise _told_of(picture.index, error) from None
+            raise _told_of(picture.index, part, error) from None
         report = replace(prepared.report, index=number, page=part.page, document=part.document)
         return replace(prepared, report=report)
 
@@ -193,9 +193,12 @@ class Gather(Telling):
         return found.data, media_type or found.media_type
 
 
-def _told_of(index: int, error: KefuError) -> KefuError:
+def _told_of(index: int, part: PicturePart, error: KefuError) -> KefuError:
     """The error, told of the caller's part: whoever found it knew "data" alone."""
-    return error.at(part_field(index, error.field)) if error.field else error
+    if not error.field:
+        return error
+    field = "url" if part.url is not None and error.field == "data" else error.field
+    return error.at(part_field(index, field))
 
 
 def _with_pages(parts: Sequence[Part], pictures: Sequence[_Picture]) -> tuple[Part, ...]:
