@@ -7,6 +7,7 @@ thread makes all of them; and a family that is garbage-collected takes its value
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 _COUNTERS = {
@@ -47,17 +48,20 @@ class TritonMeter:
         self._metrics: dict[str, Any] = {}
         self._added: dict[str, float] = {}
         self._set: dict[str, float] = {}
-        for names, kind in (
-            (_COUNTERS, pb_utils.MetricFamily.COUNTER),
-            (_GAUGES, pb_utils.MetricFamily.GAUGE),
-        ):
-            for name, description in names.items():
-                family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
-                self._families.append(family)
-                self._metrics[name] = family.Metric(labels={"model": model})
+        self._new: list[tuple[str, str, Any]] = []
+        self._pb_utils = pb_utils
+        self._model = model
+        self.declare(_COUNTERS, _GAUGES)
+        self._make()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vlm-metrics", daemon=True)
         self._thread.start()
+
+    def declare(self, counters: Mapping[str, str], gauges: Mapping[str, str]) -> None:
+        family = self._pb_utils.MetricFamily
+        with self._lock:
+            self._new += [(name, text, family.COUNTER) for name, text in counters.items()]
+            self._new += [(name, text, family.GAUGE) for name, text in gauges.items()]
 
     def add(self, name: str, value: float = 1.0) -> None:
         with self._lock:
@@ -76,7 +80,16 @@ class TritonMeter:
         while not self._closing.wait(_HAND_OVER_SECONDS):
             self._hand_over()
 
+    def _make(self) -> None:
+        with self._lock:
+            new, self._new = self._new, []
+        for name, description, kind in new:
+            family = self._pb_utils.MetricFamily(name=name, description=description, kind=kind)
+            self._families.append(family)
+            self._metrics[name] = family.Metric(labels={"model": self._model})
+
     def _hand_over(self) -> None:
+        self._make()
         with self._lock:
             added, self._added = self._added, {}
             values, self._set = self._set, {}

@@ -16,6 +16,7 @@ import os  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -24,8 +25,9 @@ import triton_python_backend_utils as pb_utils  # noqa: E402  (given by Triton)
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from contract import read_job, response_tensors  # noqa: E402
-from engines.base import Card, Chunk, ContractError, EngineContext  # noqa: E402
+from engines.base import Batch, Card, Chunk, ContractError, EngineContext, Job  # noqa: E402
 from engines.registry import create_engine  # noqa: E402
+from environment import enter  # noqa: E402
 from metrics import TritonMeter  # noqa: E402
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -41,6 +43,9 @@ class TritonPythonModel:
         card_path = model_dir / args["model_version"] / "model.json"
         card = Card.from_json(json.loads(card_path.read_text(encoding="utf-8")))
         weights = Path(os.environ.get("KEFU_WEIGHTS_DIR", ".kefu/weights")) / card.name
+        envs = Path(os.environ.get("KEFU_ENGINE_ENVS", ".kefu/envs"))
+        if (home := enter(envs, card.settings.get("environment", card.engine))) is not None:
+            self._log.log_info(f"{card.name}: the packages of {home}")
         self._card = card
         self._meter = TritonMeter(pb_utils, args["model_name"])
         self._engine = create_engine(
@@ -57,20 +62,21 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> None:
         self._meter.add("kefu_vlm_batches_total")
+        jobs: list[tuple[Job, Any]] = []
         for request in requests:
             sender = request.get_response_sender()
             try:
-                job = read_job(request, self._card, pb_utils)
+                jobs.append((read_job(request, self._card, pb_utils), sender))
             except ContractError as error:
                 self._meter.add("kefu_vlm_refused_total")
                 _refuse(sender, error)
-                continue
             except Exception as error:  # a request must never be left without its FINAL
                 self._fail(sender, error)
-                continue
+        batch = Batch(len(jobs))
+        for job, sender in jobs:
             self._count(+1)
             try:
-                self._threads.submit(self._serve, job, sender)
+                self._threads.submit(self._serve, replace(job, batch=batch), sender)
             except RuntimeError:
                 self._count(-1)
                 _refuse(sender, ContractError("shutting_down", "the model is being unloaded"))
@@ -84,7 +90,7 @@ class TritonPythonModel:
         self._engine.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _serve(self, job: Any, sender: Any) -> None:
+    def _serve(self, job: Job, sender: Any) -> None:
         def cancelled() -> bool:
             return self._closing.is_set() or sender.is_cancelled()
 
@@ -107,6 +113,7 @@ class TritonPythonModel:
             if not finished:
                 finished = self._fail(sender, error)
         finally:
+            job.ready()
             if not finished:
                 sender.send(flags=_FINAL)
             self._count(-1)

@@ -148,6 +148,7 @@ class TritonServer:
             **self._layout.environment,
             RUN_VARIABLE: run.id,
             "KEFU_WEIGHTS_DIR": str(self._settings.weights.expanduser().resolve()),
+            "KEFU_ENGINE_ENVS": str(self._settings.engine_envs.expanduser().resolve()),
             # Threads of the allocator's arenas multiply memory by the number of cores.
             "MALLOC_ARENA_MAX": "2",
         }

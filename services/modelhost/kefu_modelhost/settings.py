@@ -40,6 +40,12 @@ class Settings:
         "",
         "folder of an installed server (/opt/tritonserver in NVIDIA's image); empty: the wheel's in KEFU_TRITON_ENV",
     )
+    engine_envs: Path = setting(
+        "KEFU_ENGINE_ENVS",
+        Path(".kefu/envs"),
+        "folder of engines' own environments (transformers, vllm, or what a card's engine_settings name);"
+        " an engine without one runs in the server's",
+    )
     run_dir: Path = setting(
         "KEFU_TRITON_RUN_DIR",
         Path(".kefu/run/triton"),

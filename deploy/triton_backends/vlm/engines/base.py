@@ -6,11 +6,13 @@
     engine.close()
 
 `model.py` speaks Triton: it turns tensors into a `Job`, and each `Chunk` into a response.  An engine knows nothing
-of Triton.  A new engine (`vllm`, `transformers`) is one module beside `reader` and one line in `registry.py`.
+of Triton.  A new engine is one module beside `reader` and one line in `registry.py`; what it imports it may have in an
+environment of its own (`environment.py`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +33,7 @@ class ContractError(Exception):
     | too_many_pictures | more pictures than the model's card allows |
     | picture_undecodable | a picture is not JPEG, PNG, WebP or BMP, is truncated, or has too many pixels |
     | prompt_too_long | the prompt with its pictures does not leave room for an answer in the context |
+    | out_of_memory | the device's memory does not hold this request, even alone |
     | engine_failed | the engine broke; nothing is told of how (the server's log says it) |
     | shutting_down | the model is being unloaded |
     """
@@ -64,6 +67,27 @@ class Sampling:
     debug: bool = False
 
 
+class Batch:
+    """The jobs that Triton handed over together.
+
+    Each calls `Job.ready` when it could start, its pictures prepared; an engine that works in steps lets them wait for
+    each other, so that they start in one step.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._ready: set[int] = set()
+        self._lock = threading.Lock()
+
+    def ready(self, job: Job) -> None:
+        with self._lock:
+            self._ready.add(id(job))
+
+    @property
+    def complete(self) -> bool:
+        return len(self._ready) >= self._size
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One request: the prompt's token ids (one placeholder a picture), encoded pictures in order, sampling."""
@@ -71,6 +95,11 @@ class Job:
     input_ids: tuple[int, ...]
     images: tuple[bytes, ...]
     sampling: Sampling
+    batch: Batch = field(default_factory=lambda: Batch(1), compare=False)
+
+    def ready(self) -> None:
+        """This job can start, or never will; more than once is once."""
+        self.batch.ready(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +157,10 @@ class Card:
 
 
 class Meter(Protocol):
-    """Where an engine reports what it does; names and labels are in `metrics.py`."""
+    """Where an engine reports what it does; `metrics.py` has the names that every engine may use."""
+
+    def declare(self, counters: Mapping[str, str], gauges: Mapping[str, str]) -> None:
+        """Names of an engine's own, with what they count; before their first use."""
 
     def add(self, name: str, value: float = 1.0) -> None: ...
 
