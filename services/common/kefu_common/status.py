@@ -45,6 +45,7 @@ CODES: Mapping[Reason, grpc.StatusCode] = {
     Reason.CREDENTIAL_INVALID: grpc.StatusCode.UNAUTHENTICATED,
     Reason.PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
     Reason.QUOTA_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.IDENTITY_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.DRAINING: grpc.StatusCode.UNAVAILABLE,
     Reason.MODEL_SERVER_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
@@ -59,6 +60,7 @@ CODES: Mapping[Reason, grpc.StatusCode] = {
 # Seconds after which a caller may come back when the error itself does not say.
 DEFAULT_RETRY_AFTER: Mapping[Reason, float] = {
     Reason.QUOTA_EXCEEDED: 1.0,
+    Reason.IDENTITY_UNAVAILABLE: 2.0,
     Reason.OVERLOADED: 0.5,
     Reason.DRAINING: 0.1,
     Reason.TURN_INTERRUPTED: 1.0,
@@ -101,7 +103,9 @@ def to_status(error: KefuError) -> status_pb2.Status:
         )
     if error.reason is Reason.QUOTA_EXCEEDED:
         quota = error_details_pb2.QuotaFailure.Violation(
-            subject=metadata.get("quota", ""), description=error.message
+            subject=metadata.get("subject", ""),
+            description=error.message,
+            quota_id=metadata.get("quota", ""),
         )
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
     seconds = retry_after(error)

@@ -31,7 +31,14 @@ class Preparer:
     """A sidecar that gives back what it got."""
 
     async def prepare(
-        self, picture: PicturePart, data: bytes, card: ModelCard, *, language: str, timeout: float
+        self,
+        picture: PicturePart,
+        data: bytes,
+        card: ModelCard,
+        *,
+        tenant: str,
+        language: str,
+        timeout: float,
     ) -> PreparedPicture:
         report = PictureReport(
             index=0,

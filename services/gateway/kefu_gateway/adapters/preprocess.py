@@ -34,7 +34,14 @@ class SidecarPreparer:
         self._scale_down_oversized = scale_down_oversized
 
     async def prepare(
-        self, picture: PicturePart, data: bytes, card: ModelCard, *, language: str, timeout: float
+        self,
+        picture: PicturePart,
+        data: bytes,
+        card: ModelCard,
+        *,
+        tenant: str,
+        language: str,
+        timeout: float,
     ) -> PreparedPicture:
         request = pb.PrepareRequest(
             data=data,
@@ -44,6 +51,7 @@ class SidecarPreparer:
             find_elements=picture.find_elements,
             scale_down_oversized=self._scale_down_oversized,
             language=language,
+            cache_scope=tenant,
         )
         try:
             response = await self._stub.Prepare(request, timeout=timeout)

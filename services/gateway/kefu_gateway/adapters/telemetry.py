@@ -28,6 +28,7 @@ CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1
 # it to go elsewhere (DRAINING).
 OURS = frozenset(
     {
+        Reason.IDENTITY_UNAVAILABLE,
         Reason.INTERNAL,
         Reason.OVERLOADED,
         Reason.MODEL_SERVER_UNAVAILABLE,

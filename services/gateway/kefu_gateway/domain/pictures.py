@@ -72,7 +72,7 @@ class PictureShelf:
         if found is not None:
             return found
         prepared = await self._preparer.prepare(
-            part, data, card, language=language, timeout=timeout
+            part, data, card, tenant=tenant, language=language, timeout=timeout
         )
         prepared = replace(prepared, id="|".join(map(str, key[1:])))
         self._hold(key, prepared)

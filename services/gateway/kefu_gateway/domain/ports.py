@@ -27,9 +27,18 @@ class PicturePreparer(Protocol):
     """The sidecar."""
 
     async def prepare(
-        self, picture: PicturePart, data: bytes, card: ModelCard, *, language: str, timeout: float
+        self,
+        picture: PicturePart,
+        data: bytes,
+        card: ModelCard,
+        *,
+        tenant: str,
+        language: str,
+        timeout: float,
     ) -> PreparedPicture:
-        """Prepares one picture within `timeout` seconds. Raises KefuError whose field is "data" or "media_type"."""
+        """Prepares one picture within `timeout` seconds; what is remembered of it serves its tenant alone.
+
+        Raises KefuError whose field is "data" or "media_type"."""
         ...
 
 

@@ -99,5 +99,6 @@ def _key(sha256: str, job: Job) -> str:
         job.draw_elements,
         job.scale_down_oversized,
         job.language,
+        job.cache_scope,
     )
     return f"{sha256} {wanted!r}"

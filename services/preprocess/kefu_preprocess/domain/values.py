@@ -73,6 +73,7 @@ class Job:
     draw_elements: bool = False
     scale_down_oversized: bool = False
     language: str = "en"
+    cache_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def to_job(request: pb.PrepareRequest) -> Job:
         draw_elements=request.draw_elements,
         scale_down_oversized=request.scale_down_oversized,
         language=request.language or "en",
+        cache_scope=request.cache_scope,
     )
 
 

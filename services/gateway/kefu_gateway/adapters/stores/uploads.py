@@ -144,6 +144,8 @@ class ObjectUploads:
                 f"at most {self._limits.uploads_per_tenant} uploads are kept at a time; delete one first",
                 retry_after=_HOUR_SECONDS,
                 quota="uploads",
+                limit=self._limits.uploads_per_tenant,
+                subject=f"tenant:{tenant}",
             )
 
 
