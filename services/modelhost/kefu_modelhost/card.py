@@ -14,6 +14,7 @@ from kefu_modelhost.errors import SetupError
 # What a hub calls a commit; a branch or a tag can move, so it is no pin.
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
+
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
     """One file of a model: its name in the weights folder, SHA-256 (hex), size in bytes, where to get it."""
@@ -23,12 +24,13 @@ class WeightsFile:
     size: int
     sources: tuple[Mapping[str, Any], ...]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubWeights:
     """A whole repository of the model hub: which, at which commit, which of its files, and what must be in them.
 
-    `revision` is a commit, or empty: then the operator has to name one.  `remote_code`: the model's own Python files are
-    part of the weights and will be run.  `gated`: the hub asks for an accepted licence and a token.
+    `revision` is a commit, or empty: then the operator has to name one.  `remote_code`: the model's own Python files
+    are part of the weights and will be run.  `gated`: the hub asks for an accepted licence and a token.
     """
 
     repo: str
@@ -38,6 +40,7 @@ class HubWeights:
     include: tuple[str, ...]
     remote_code: bool
     gated: bool
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryNeeds:
@@ -49,6 +52,7 @@ class MemoryNeeds:
     parameters: int
     quantised_parameters: int
     kv_bytes_per_token: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
@@ -73,6 +77,7 @@ class ModelCard:
     memory: MemoryNeeds | None
     raw: Mapping[str, Any]
 
+
 def find_card(name: str, repositories: Iterable[Path]) -> ModelCard:
     """The card of a model; SetupError where no repository has it, or it cannot be read."""
     tried = []
@@ -86,6 +91,7 @@ def find_card(name: str, repositories: Iterable[Path]) -> ModelCard:
             return card
     raise SetupError(f"no model {name!r}: looked for {', '.join(tried)} (KEFU_MODEL_REPOSITORY)")
 
+
 def all_cards(repositories: Iterable[Path]) -> list[ModelCard]:
     """Every card of the repositories, by name; the first of a name counts."""
     found: dict[str, ModelCard] = {}
@@ -93,6 +99,7 @@ def all_cards(repositories: Iterable[Path]) -> list[ModelCard]:
         for path in sorted(repository.glob("*/1/model.json")):
             found.setdefault(path.parent.parent.name, read_card(path))
     return [found[name] for name in sorted(found)]
+
 
 def read_card(path: Path) -> ModelCard:
     """SetupError naming the file and what is wrong with it."""
@@ -119,11 +126,20 @@ def read_card(path: Path) -> ModelCard:
             max_pictures=int(raw.get("max_pictures", 0)),
             placeholder=str(picture.get("placeholder", "")),
             placeholder_id=int(picture.get("placeholder_id", -1)),
-            memory=MemoryNeeds(**{k: int(v) for k, v in memory.items()}) if memory else None,
+            memory=_memory(memory) if memory else None,
             raw=raw,
         )
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise SetupError(f"{path} is no model card: {type(error).__name__}: {error}") from error
+
+
+def _memory(raw: Mapping[str, Any]) -> MemoryNeeds:
+    return MemoryNeeds(
+        parameters=int(raw["parameters"]),
+        quantised_parameters=int(raw["quantised_parameters"]),
+        kv_bytes_per_token=int(raw["kv_bytes_per_token"]),
+    )
+
 
 def _hub(raw: Mapping[str, Any]) -> HubWeights:
     revision = str(raw.get("revision", ""))

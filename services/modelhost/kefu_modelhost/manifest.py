@@ -44,9 +44,7 @@ def read(folder: Path) -> Manifest | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         files = {name: FileRecord(int(f["size"]), f["sha256"]) for name, f in raw["files"].items()}
-        return Manifest(
-            model=raw["model"], repo=raw["repo"], revision=raw["revision"], files=files
-        )
+        return Manifest(model=raw["model"], repo=raw["repo"], revision=raw["revision"], files=files)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -63,7 +61,7 @@ def write(manifest: Manifest, folder: Path) -> None:
 
 
 def differences(manifest: Manifest, folder: Path, *, hashes: bool) -> list[str]:
-    """What is not as the manifest says, a sentence a file: missing, of another size, and with `hashes` of other bytes."""
+    """What is not as the manifest says, a sentence a file: missing, another size, and with `hashes` other bytes."""
     found = []
     for name, record in sorted(manifest.files.items()):
         path = folder / name

