@@ -57,7 +57,8 @@ def load(cls: type[T], environ: Mapping[str, str], *, prefix: str | None = None)
     """Reads `cls` from `environ`; an empty variable counts as absent.
 
     With `prefix`, a variable that begins with it but is not a setting is a problem too: it is most likely a typo, and
-    a typo that is silently ignored is found in production. Raises SettingsError.
+    a typo that is silently ignored is found in production. A method `problems` of `cls` says what of its fields does
+    not fit together. Raises SettingsError.
     """
     assert dataclasses.is_dataclass(cls)
     hints = get_type_hints(cls)
@@ -80,9 +81,14 @@ def load(cls: type[T], environ: Mapping[str, str], *, prefix: str | None = None)
             for name in sorted(environ)
             if name.startswith(prefix) and name not in known
         ]
+    settings = cls(**values)
+    # What does not fit together; the fields that are wrong by themselves stand at their defaults here.
+    check = getattr(settings, "problems", None)
+    if check is not None:
+        problems += check()
     if problems:
         raise SettingsError(problems)
-    return cls(**values)
+    return settings
 
 
 def describe(cls: type[Any]) -> str:

@@ -1,4 +1,4 @@
-"""`python -m kefu_gateway`: reads the settings, opens the gateway, serves until a signal."""
+"""`python -m kefu_gateway`: reads the settings, opens the gateway, serves until a signal. `… keys new`: an API key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from kefu_common.environment import SettingsError, describe, load
 from kefu_common.errors import KefuError
 from kefu_common.logs import configure_logs
+from kefu_gateway import keys_command
 from kefu_gateway.app import Gateway
 from kefu_gateway.config import PREFIX, Settings
 from kefu_gateway.domain.card import CardError
@@ -22,9 +23,12 @@ async def _serve(settings: Settings) -> None:
 
 def main() -> int:
     """Exit codes: 0 stopped by a signal, 1 could not start, 2 wrong settings."""
+    if sys.argv[1:2] == ["keys"]:
+        return keys_command.run(sys.argv[2:])
     argparse.ArgumentParser(
         prog="python -m kefu_gateway",
-        description="Kefu's gateway: the gRPC door through which services ask.",
+        description="Kefu's gateway: the gRPC door through which services ask.\n"
+        "`python -m kefu_gateway keys new` makes an API key for a tenant.",
         epilog="Settings, from the environment:\n" + describe(Settings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
@@ -36,6 +40,9 @@ def main() -> int:
     configure_logs("kefu-gateway", settings.log_level)
     try:
         asyncio.run(_serve(settings))
+    except SettingsError as error:
+        print(f"kefu_gateway: wrong settings:\n{error}", file=sys.stderr)
+        return 2
     except (CardError, KefuError, RuntimeError, ValueError, OSError) as error:
         print(f"kefu_gateway: cannot start: {error}", file=sys.stderr)
         return 1

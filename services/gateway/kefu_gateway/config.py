@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kefu_common.environment import setting
+from kefu_gateway.config_identity import IdentitySettings
 from kefu_gateway.config_urls import UrlSettings
 from kefu_gateway.domain.question import Limits
 from kefu_gateway.domain.uploads import UploadLimits
@@ -14,7 +15,7 @@ PREFIX = "KEFU_GATEWAY_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(UrlSettings):
+class Settings(UrlSettings, IdentitySettings):
     """Every field names its variable; `python -m kefu_gateway --help` lists them."""
 
     address: str = setting(

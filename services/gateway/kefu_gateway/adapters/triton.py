@@ -67,9 +67,15 @@ class TritonHost:
     ) -> None:
         """`prober` asks what `probe` asks."""
         self._prober = prober or self
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._stall = stall
         self._last_token: dict[str, float] = {}
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+    def use(self, channel: grpc.aio.Channel) -> None:
+        """From now on asks over this channel; what runs stays on the old one."""
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        if self._prober is not self:
+            self._prober.use(channel)
 
     async def infer(
         self, inference: Inference, *, timeout: float

@@ -7,6 +7,8 @@
 | stores.py | sessions, pictures, uploads |
 | checks.py | what health asks of each dependency |
 | server.py | the gRPC server and its services |
+| identity.py | who may call: TLS, keys, tokens, certificates, tenants |
+| upstream.py | the channel to Triton |
 """
 
 from kefu_gateway.app.gateway import Gateway

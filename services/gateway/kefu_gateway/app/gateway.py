@@ -24,21 +24,22 @@ from kefu_gateway.adapters.gpu import GpuFigures
 from kefu_gateway.adapters.health import Health
 from kefu_gateway.adapters.preprocess import SidecarPreparer
 from kefu_gateway.adapters.prompts import ModelPrompts, load_cards
+from kefu_gateway.adapters.stores.opening import open_quotas
 from kefu_gateway.adapters.stores.quotas_local import LocalLedger
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
 from kefu_gateway.adapters.tenant_metrics import TenantMetrics
-from kefu_gateway.adapters.triton import StallLimits, TritonHost
 from kefu_gateway.app.checks import model_check, sidecar_check, store_check, triton_check
+from kefu_gateway.app.identity import open_identity
 from kefu_gateway.app.road import open_road
 from kefu_gateway.app.server import listen, make_server
 from kefu_gateway.app.stores import Stores, open_stores
 from kefu_gateway.app.tasks import cancel_all
+from kefu_gateway.app.upstream import open_triton
 from kefu_gateway.config import Settings
 from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
 from kefu_gateway.domain.card import ModelCard
-from kefu_gateway.domain.quotas import Quotas
-from kefu_gateway.domain.tenants import Tenants
+from kefu_gateway.domain.quotas import QuotaLedger, Quotas
 from kefu_gateway.servicers.chat import ChatServicer
 from kefu_gateway.servicers.converse import Converser
 
@@ -64,7 +65,7 @@ class Gateway:
         """Builds everything, starts listening and checking, and takes it all down again at the end.
 
         `shared`: used instead of those that the settings name. Raises CardError where a model's files do not fit, and
-        RuntimeError where the address is taken.
+        RuntimeError where the address is taken, SettingsError where files of identity or TLS cannot be used.
         """
         cards = load_cards(settings.model_repository, settings.model_names)
         encoders = {name: _encoder(settings, card) for name, card in cards.items()}
@@ -80,25 +81,19 @@ class Gateway:
         )
         telemetry.watch_admission(admission)
         telemetry.first_token_objective(settings.first_token_objective_seconds)
-        tenants = Tenants()
-        tenant_metrics = TenantMetrics(registry, lambda: tenants.listed)
-        quotas = Quotas(LocalLedger(), tenant_metrics.quota)
         async with AsyncExitStack() as stack:
+            identity = await stack.enter_async_context(open_identity(settings, registry))
+            tenant_metrics = TenantMetrics(registry, identity.named)
+            quotas = await stack.enter_async_context(_open_quotas(settings, tenant_metrics))
             if shared is None:
                 stores = await stack.enter_async_context(open_stores(settings))
             else:
                 stores = shared
             options = upstream_options(settings.message_bytes)
-            triton = await stack.enter_async_context(
-                grpc.aio.insecure_channel(settings.triton_address, options=options)
-            )
             sidecar = await stack.enter_async_context(
                 grpc.aio.insecure_channel(settings.preprocess_address, options=options)
             )
-            stall = StallLimits(
-                first_token=settings.first_token_seconds, next_token=settings.next_token_seconds
-            )
-            host = TritonHost(triton, stall, prober=TritonHost(triton, stall))
+            host = await stack.enter_async_context(open_triton(settings, identity.metrics))
             checks = [
                 sidecar_check(settings, sidecar),
                 store_check(settings, stores),
@@ -119,7 +114,7 @@ class Gateway:
                     preparer=SidecarPreparer(
                         sidecar, scale_down_oversized=settings.scale_down_oversized
                     ),
-                    accounts=Accounts(lambda: tenants, quotas, admission, tenant_metrics),
+                    accounts=Accounts(identity.tenants, quotas, admission, tenant_metrics),
                     telemetry=telemetry,
                 )
             )
@@ -130,9 +125,9 @@ class Gateway:
                 settings.limits,
                 keep_alive=settings.keep_alive_seconds,
             )
-            chat = ChatServicer(road, converser)
-            server = make_server(settings, telemetry, chat, stores, cards, health)
-            address = listen(server, settings.address)
+            chat = ChatServicer(road, converser, identity.callers.still)
+            server = make_server(settings, telemetry, chat, stores, cards, health, identity.callers)
+            address = listen(server, settings.address, identity.credentials())
             await server.start()
             stack.push_async_callback(server.stop, 0)
             if settings.triton_metrics_url not in ("", "-"):
@@ -159,6 +154,18 @@ class Gateway:
             settle=self.settings.settle_seconds,
             drain=self.settings.drain_seconds,
         )
+
+
+@asynccontextmanager
+async def _open_quotas(settings: Settings, metrics: TenantMetrics) -> AsyncIterator[Quotas]:
+    """Without a file of tenants nobody has a quota, and no books are opened."""
+    async with AsyncExitStack() as stack:
+        ledger: QuotaLedger = LocalLedger()
+        if settings.tenants:
+            ledger = await stack.enter_async_context(open_quotas(settings.sessions_url))
+        quotas = Quotas(ledger, metrics.quota)
+        stack.push_async_callback(quotas.close)
+        yield quotas
 
 
 def _encoder(settings: Settings, card: ModelCard) -> ModelPrompts:

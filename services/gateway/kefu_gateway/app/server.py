@@ -19,11 +19,13 @@ from kefu.chat.v1 import (
 from kefu.media.v1 import media_service_pb2, media_service_pb2_grpc
 from kefu_common.server import CallInterceptor, channel_options
 from kefu_gateway.adapters.health import Health
+from kefu_gateway.adapters.identity.callers import Callers
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
 from kefu_gateway.app.stores import Stores
 from kefu_gateway.config import Settings
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.servicers.chat import ChatServicer
+from kefu_gateway.servicers.door import Door, tenant_of
 from kefu_gateway.servicers.media import MediaServicer
 from kefu_gateway.servicers.models import ModelServicer
 from kefu_gateway.servicers.sessions import SessionServicer
@@ -36,17 +38,21 @@ def make_server(
     stores: Stores,
     cards: Mapping[str, ModelCard],
     health: Health,
+    callers: Callers,
 ) -> grpc.aio.Server:
     def state_of(model: str) -> str:
         return "ready" if health.up(f"model.{model}") else "unavailable"
 
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(telemetry.call)],
+        # In this order: what the door refuses is counted and told like every other error.
+        interceptors=[CallInterceptor(telemetry.call), Door(callers)],
         options=channel_options(settings.message_bytes),
     )
     models = ModelServicer(cards, next(iter(cards)), settings.limits, state_of)
-    sessions = SessionServicer(stores.sessions, stores.pictures)
-    media = MediaServicer(stores.uploads, settings.upload_limits, received=telemetry.upload)
+    sessions = SessionServicer(stores.sessions, stores.pictures, tenant_of)
+    media = MediaServicer(
+        stores.uploads, settings.upload_limits, tenant_of, received=telemetry.upload
+    )
     chat_service_pb2_grpc.add_ChatServiceServicer_to_server(chat, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
     session_service_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)
@@ -65,9 +71,16 @@ def make_server(
     return server
 
 
-def listen(server: grpc.aio.Server, address: str) -> str:
-    """Binds, and gives the address with the port that was chosen. Raises RuntimeError when it is taken."""
-    port = server.add_insecure_port(address)
+def listen(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None
+) -> str:
+    """Binds, with TLS where there are credentials, and gives the address with the port that was chosen. Raises
+    RuntimeError when it is taken."""
+    port = (
+        server.add_insecure_port(address)
+        if credentials is None
+        else server.add_secure_port(address, credentials)
+    )
     if address.startswith("unix:"):
         return address
     return f"{address.rpartition(':')[0]}:{port}"

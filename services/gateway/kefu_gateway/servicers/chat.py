@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import grpc
@@ -14,7 +14,9 @@ from kefu_common.errors import KefuError, Reason
 from kefu_common.server import request_id_of
 from kefu_gateway.domain.answer import Answered, Event
 from kefu_gateway.domain.road import Road
+from kefu_gateway.domain.tenants import Caller
 from kefu_gateway.servicers.converse import Converser
+from kefu_gateway.servicers.door import caller_of, tenant_of
 from kefu_gateway.wire.answers import answer_to_proto, event_to_proto
 from kefu_gateway.wire.questions import question_from_proto
 
@@ -22,7 +24,9 @@ from kefu_gateway.wire.questions import question_from_proto
 class ChatServicer(pb_grpc.ChatServiceServicer):
     """The door through which services ask."""
 
-    def __init__(self, road: Road, converser: Converser) -> None:
+    def __init__(self, road: Road, converser: Converser, still: Callable[[Caller], None]) -> None:
+        """`still(caller)` raises KefuError where the credential with which a call was opened is not good any more."""
+        self._still = still
         self._road = road
         self._converser = converser
 
@@ -47,12 +51,18 @@ class ChatServicer(pb_grpc.ChatServiceServicer):
         request_iterator: AsyncIterator[pb.ConverseRequest],
         context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[pb.ConverseResponse]:
-        async with aclosing(self._converser.converse(request_iterator, tenant="")) as responses:
+        caller = caller_of(context)
+        live = self._converser.converse(
+            request_iterator, caller.tenant, check=lambda: self._still(caller)
+        )
+        async with aclosing(live) as responses:
             async for response in responses:
                 yield response
 
     def _travel(
         self, question: question_pb2.Question, context: grpc.aio.ServicerContext
     ) -> AsyncGenerator[Event, None]:
-        asked = question_from_proto(question, request_id=request_id_of(context))
+        asked = question_from_proto(
+            question, request_id=request_id_of(context), tenant=tenant_of(context)
+        )
         return self._road.travel(asked, seconds=context.time_remaining())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -34,9 +34,10 @@ class Converser:
         self._keep_alive = keep_alive
 
     async def converse(
-        self, requests: Requests, tenant: str
+        self, requests: Requests, tenant: str, *, check: Callable[[], None]
     ) -> AsyncGenerator[pb.ConverseResponse, None]:
-        """Raises KefuError where the stream does not begin with a start."""
+        """`check` is asked before each question whether the caller may still ask; a stream may outlive a key. Raises
+        KefuError where the stream does not begin with a start."""
         start = await anext(aiter(requests), None)
         if start is None or start.WhichOneof("action") != "start":
             raise _refused("start", "the first message of a Converse stream must be `start`")
@@ -49,7 +50,7 @@ class Converser:
         live = LiveSession(self._road, self._conversations, key, self._limits)
         if start.start.resume_request_id:
             live.resume(start.start.resume_request_id)
-        reading = asyncio.create_task(self._read(requests, key, live))
+        reading = asyncio.create_task(self._read(requests, key, live, check))
         try:
             async with aclosing(live.news()) as news:
                 async for response in self._with_keep_alive(news):
@@ -58,20 +59,29 @@ class Converser:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _read(self, requests: Requests, key: SessionKey, live: LiveSession) -> None:
+    async def _read(
+        self, requests: Requests, key: SessionKey, live: LiveSession, check: Callable[[], None]
+    ) -> None:
         try:
             async for request in requests:
                 match request.WhichOneof("action"):
                     case "question":
-                        self._ask(request, key, live)
+                        self._ask(request, key, live, check)
                     case "cancel":
                         await live.cancel(request.cancel.request_id)
         finally:
             live.end()
 
-    def _ask(self, request: pb.ConverseRequest, key: SessionKey, live: LiveSession) -> None:
+    def _ask(
+        self,
+        request: pb.ConverseRequest,
+        key: SessionKey,
+        live: LiveSession,
+        check: Callable[[], None],
+    ) -> None:
         request_id = request.question.request_id or uuid.uuid4().hex
         try:
+            check()
             asked = question_from_proto(request.question, request_id=request_id, tenant=key.tenant)
         except KefuError as error:
             live.refuse(request_id, error)

@@ -11,8 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from kefu_common.errors import KefuError
+from kefu_gateway.adapters.stores.quotas_local import LocalLedger
+from kefu_gateway.adapters.stores.quotas_valkey import ValkeyLedger
 from kefu_gateway.adapters.stores.sqlite import SqliteSessions
 from kefu_gateway.adapters.stores.valkey import ValkeySessions
+from kefu_gateway.domain.quotas import QuotaLedger
 from kefu_gateway.domain.session import SessionStore
 
 # Valkey speaks Redis's protocol; its client knows only Redis's names.
@@ -36,3 +39,17 @@ async def open_sessions(url: str) -> AsyncIterator[SessionStore]:
         raise ValueError(
             "the address of the session store must begin with sqlite: valkey: redis: rediss: or unix:"
         )
+
+
+@asynccontextmanager
+async def open_quotas(url: str) -> AsyncIterator[QuotaLedger]:
+    """Where the sessions are: in the store that the gateways share, or in a file beside the sessions'. `url` as of
+    `open_sessions`, and one that it takes."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite":
+        path = Path(rest.removeprefix("//")).with_name("quotas.db")
+        async with LocalLedger.open(path) as local:
+            yield local
+    else:
+        async with ValkeyLedger.open(f"{_SCHEMES.get(scheme, scheme)}:{rest}") as shared:
+            yield shared

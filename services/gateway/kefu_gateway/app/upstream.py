@@ -1,0 +1,86 @@
+"""The channel to Triton, with TLS where the settings say so; made anew when a certificate changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import structlog
+
+from kefu_common.environment import SettingsError
+from kefu_common.server import upstream_options
+from kefu_gateway.adapters.identity.certificates import read_client_credentials
+from kefu_gateway.adapters.identity.metrics import IdentityMetrics
+from kefu_gateway.adapters.identity.reloading import FileProblem, Reloading
+from kefu_gateway.adapters.triton import StallLimits, TritonHost
+from kefu_gateway.app.tasks import cancel_all
+from kefu_gateway.config import Settings
+from kefu_gateway.config_identity import path_or_none
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_triton(settings: Settings, metrics: IdentityMetrics) -> AsyncIterator[TritonHost]:
+    """Raises SettingsError where a file cannot be used."""
+    stall = StallLimits(
+        first_token=settings.first_token_seconds, next_token=settings.next_token_seconds
+    )
+    secrets = _credentials(settings, metrics)
+    channel = _channel(settings, secrets)
+    host = TritonHost(channel, stall, prober=TritonHost(channel, stall))
+    tasks: list[asyncio.Task[None]] = []
+    open_channels = [channel]
+
+    async def renew() -> None:
+        assert secrets is not None
+        while True:
+            await asyncio.sleep(settings.reload_seconds)
+            if not secrets.check():
+                continue
+            # gRPC's client takes certificates once, when a channel is made. What runs on the old one ends there.
+            new = _channel(settings, secrets)
+            old, open_channels[:] = open_channels[-1], [new]
+            host.use(new)
+            tasks.append(asyncio.create_task(old.close(settings.turn_seconds)))
+
+    if secrets is not None:
+        tasks.append(asyncio.create_task(renew()))
+    try:
+        yield host
+    finally:
+        await cancel_all(tasks)
+        for channel in open_channels:
+            await channel.close(None)
+
+
+def _credentials(
+    settings: Settings, metrics: IdentityMetrics
+) -> Reloading[grpc.ChannelCredentials] | None:
+    if not settings.speaks_tls_with_triton:
+        return None
+    files = (
+        path_or_none(settings.triton_tls_authority),
+        path_or_none(settings.triton_tls_certificate),
+        path_or_none(settings.triton_tls_key),
+    )
+    paths: list[Path] = [path for path in files if path is not None]
+    metrics.watch("triton_tls")
+    try:
+        return Reloading("triton_tls", paths, lambda: read_client_credentials(*files), metrics.read)
+    except FileProblem as problem:
+        raise SettingsError([f"KEFU_GATEWAY_TRITON_TLS: {problem}"]) from None
+
+
+def _channel(
+    settings: Settings, secrets: Reloading[grpc.ChannelCredentials] | None
+) -> grpc.aio.Channel:
+    options: list[tuple[str, int | str]] = [*upstream_options(settings.message_bytes)]
+    if secrets is None:
+        return grpc.aio.insecure_channel(settings.triton_address, options=options)
+    if settings.triton_tls_name:
+        options.append(("grpc.ssl_target_name_override", settings.triton_tls_name))
+    return grpc.aio.secure_channel(settings.triton_address, secrets.value, options=options)
