@@ -112,3 +112,23 @@ def test_plain_prometheus_and_pod_monitors_name_the_same_jobs() -> None:
         job for rule in alerts() for job in re.findall(r'job="(kefu-[a-z]+)"', str(rule["expr"]))
     }
     assert jobs == ours == named
+
+
+def test_pod_monitors_find_their_pods_and_ports() -> None:
+    """A monitor whose labels select nothing is silent, and so are all the alerts behind it."""
+    pods = {}
+    for file in (ROOT / "k8s/base").glob("*.yaml"):
+        for thing in yaml.safe_load_all(file.read_text("utf-8")):
+            if thing and thing["kind"] == "Deployment":
+                pods[thing["metadata"]["name"]] = thing["spec"]["template"]
+    for monitor in yaml.safe_load_all((FOLDER / "podmonitors.yaml").read_text("utf-8")):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        found = [pod for pod in pods.values() if wanted <= pod["metadata"]["labels"].items()]
+        assert len(found) == 1, monitor["metadata"]["name"]
+        spec = found[0]["spec"]
+        ports = {
+            port["name"]
+            for container in [*spec["containers"], *spec.get("initContainers", [])]
+            for port in container.get("ports", [])
+        }
+        assert {e["port"] for e in monitor["spec"]["podMetricsEndpoints"]} <= ports
