@@ -5,17 +5,18 @@ No session, user, request or picture id is ever a label: labels are stages, mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Protocol
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from kefu_common.calls import exemplar, note
 from kefu_common.errors import Reason
 from kefu_common.metrics import SECONDS_BUCKETS
 from kefu_gateway.domain.admission import AdmissionLimits
-from kefu_gateway.domain.answer import Answer
+from kefu_gateway.domain.answer import Answer, FinishReason
 
 # From 1 token to the largest context; each bucket four times the one before (OpenTelemetry GenAI conventions).
 TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536)
@@ -181,6 +182,8 @@ class PrometheusTelemetry:
             ["outcome"],
             registry=registry,
         )
+        for outcome in ("miss", "hit", "joined"):
+            self._answer_cache.labels(outcome)
         for source in ("sidecar", "cache"):
             self._pictures.labels(source)
         for outcome in ("kept", "dropped"):
@@ -197,6 +200,14 @@ class PrometheusTelemetry:
             ["dependency"],
             registry=registry,
         )
+
+    def models(self, names: Iterable[str]) -> None:
+        """The hosted models: their counters begin at zero, so that a first hand-over is an increase."""
+        for name in names:
+            for finish in FinishReason:
+                self._answers.labels(name, finish.value)
+            for reason in (*_HANDOVERS, "other"):
+                self._handovers.labels(name, reason)
 
     def first_token_objective(self, seconds: float) -> None:
         """What the operator promises: 95 of 100 first tokens sooner than this. The alert and the dashboards read it."""
@@ -243,12 +254,13 @@ class PrometheusTelemetry:
         self._stages.labels(name).observe(seconds)
 
     def first_token(self, model: str, seconds: float) -> None:
-        self._first_token.labels(model).observe(seconds)
+        self._first_token.labels(model).observe(seconds, exemplar())
 
     def answered(
         self, model: str, seconds: float, after_first: float, usage: Mapping[str, int]
     ) -> None:
-        self._request.labels(model).observe(seconds)
+        note(model=model, tokens=usage)
+        self._request.labels(model).observe(seconds, exemplar())
         for kind, count in usage.items():
             self._usage.labels(model, kind).observe(count)
         completion = usage.get("completion", 0)
