@@ -1,4 +1,4 @@
-"""What stands around every method of our gRPC servers: request id, errors as status, one log line a call.
+"""What stands around every method of our gRPC servers: ids, a span, errors as status, one access line a call.
 
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=channel_options(max_bytes))
 
@@ -12,19 +12,33 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
 import structlog
 
+from kefu_common import calls
+from kefu_common.calls import REQUEST_ID_KEY, TRACEPARENT_KEY
 from kefu_common.errors import KefuError, Reason
 from kefu_common.status import CODES, to_rpc_status
+from kefu_common.tracing import Span, Tracing
 
-REQUEST_ID_KEY = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # Health probes and reflection come every few seconds and say nothing when they succeed.
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
+# What a span calls an error (OpenTelemetry's conventions for gRPC servers): the fault is ours, not the caller's.
+_OUR_FAULTS = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
 
 log = structlog.get_logger()
 
@@ -65,66 +79,93 @@ def upstream_options(max_message_bytes: int) -> list[tuple[str, int | str]]:
 
 
 def request_id_of(context: grpc.aio.ServicerContext) -> str:
-    """The call's id: the caller's `x-request-id` where it is a plain word, else a new one."""
-    for key, value in context.invocation_metadata() or ():
+    """The id of this call: the same as in its log lines."""
+    return calls.request_id()
+
+
+def _id_in(metadata: Iterable[tuple[str, Any]]) -> str:
+    """A call's id: the caller's `x-request-id` where it is a plain word, else a new one."""
+    for key, value in metadata:
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method. `observe` is told of each finished call."""
+    """Wraps every method; the first of the interceptors. `observe` is told of each finished call; `tracing`: None where
+    traces are off."""
 
-    def __init__(self, observe: Observer | None = None) -> None:
+    def __init__(self, observe: Observer | None = None, tracing: Tracing | None = None) -> None:
         self._observe = observe
+        self._tracing = tracing
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
+        if details.method.startswith(_QUIET):
+            return await continuation(details)
+        # gRPC runs the method in the task that is running here: what is set now holds until the call's end.
+        notes = calls.begin(_id_in(details.invocation_metadata or ()))
         handler = await continuation(details)
-        if handler is None or details.method.startswith(_QUIET):
+        if handler is None:
             return handler
         make, inner = _shape(handler)
         wrap = self._stream if handler.response_streaming else self._unary
         wrapped: grpc.RpcMethodHandler = make(
-            wrap(details.method, inner),
+            wrap(details, inner, notes),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
         return wrapped
 
-    def _unary(self, method: str, inner: Any) -> Any:
+    def _unary(self, details: grpc.HandlerCallDetails, inner: Any, notes: dict[str, Any]) -> Any:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            watch = _Watch(method, context, self._observe)
-            try:
-                response = await inner(request, context)
-            except BaseException as error:
-                await watch.failed(error)
-                raise
-            watch.done()
+            span = self._span(details)
+            watch = _Watch(details.method, context, self._observe, notes, span)
+            with span or _NO_SPAN:
+                try:
+                    response = await inner(request, context)
+                except BaseException as error:
+                    await watch.failed(error)
+                    raise
+                watch.done()
             return response
 
         return call
 
-    def _stream(self, method: str, inner: Any) -> Any:
+    def _stream(self, details: grpc.HandlerCallDetails, inner: Any, notes: dict[str, Any]) -> Any:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            watch = _Watch(method, context, self._observe)
+            span = self._span(details)
+            watch = _Watch(details.method, context, self._observe, notes, span)
             responses = inner(request, context)
-            try:
-                async for response in responses:
-                    yield response
-            except BaseException as error:
-                await watch.failed(error)
-                raise
-            finally:
-                # A caller that went away leaves the inner generator suspended: closing it here runs its clean-up
-                # (and so cancels the upstream call) now, and not whenever it is collected.
-                await responses.aclose()
-            watch.done()
+            with span or _NO_SPAN:
+                try:
+                    async for response in responses:
+                        yield response
+                except BaseException as error:
+                    await watch.failed(error)
+                    raise
+                finally:
+                    # A caller that went away leaves the inner generator suspended: closing it here runs its clean-up
+                    # (and so cancels the upstream call) now, and not whenever it is collected.
+                    await responses.aclose()
+                watch.done()
 
         return call
+
+    def _span(self, details: grpc.HandlerCallDetails) -> Span | None:
+        metadata = details.invocation_metadata or ()
+        if self._tracing is not None:
+            return self._tracing.call(details.method, metadata)
+        for key, value in metadata:
+            if key == TRACEPARENT_KEY and isinstance(value, str):
+                calls.pass_on(value)
+        return None
+
+
+_NO_SPAN = nullcontext()
 
 
 def _shape(handler: grpc.RpcMethodHandler) -> tuple[Any, Any]:
@@ -138,18 +179,22 @@ def _shape(handler: grpc.RpcMethodHandler) -> tuple[Any, Any]:
 
 
 class _Watch:
-    """One call: its id in the log context, its time, and how it ended."""
+    """One call: its time, and how it ended."""
 
     def __init__(
-        self, method: str, context: grpc.aio.ServicerContext, observe: Observer | None
+        self,
+        method: str,
+        context: grpc.aio.ServicerContext,
+        observe: Observer | None,
+        notes: dict[str, Any],
+        span: Span | None,
     ) -> None:
         self._method = method
         self._context = context
         self._observe = observe
+        self._notes = notes
+        self._span = span
         self._start = time.perf_counter()
-        self._id = request_id_of(context)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=self._id)
 
     def done(self) -> None:
         self._tell(grpc.StatusCode.OK, None)
@@ -165,7 +210,7 @@ class _Watch:
             self._tell(grpc.StatusCode.CANCELLED, None)
             return
         self._tell(CODES[known.reason], known.reason)
-        known.metadata.setdefault("request_id", self._id)
+        known.metadata.setdefault("request_id", calls.request_id())
         # grpc-stubs do not know this method of grpc.aio's context.
         context: Any = self._context
         if context.done():
@@ -176,10 +221,18 @@ class _Watch:
         seconds = time.perf_counter() - self._start
         if self._observe is not None:
             self._observe(self._method, code, seconds, reason)
+        if self._span is not None:
+            words = {
+                f"kefu.{key}": value for key, value in self._notes.items() if isinstance(value, str)
+            }
+            self._span.set({"rpc.grpc.status_code": code.value[0], **words})
+            if code in _OUR_FAULTS:
+                self._span.failed(code.name if reason is None else reason.value)
         log.info(
             "call",
             method=self._method,
             code=code.name,
             reason=None if reason is None else reason.value,
             milliseconds=round(seconds * 1000, 2),
+            **self._notes,
         )

@@ -37,7 +37,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"kefu_gateway: wrong settings:\n{error}", file=sys.stderr)
         return 2
-    configure_logs("kefu-gateway", settings.log_level)
+    configure_logs("kefu-gateway", settings.log_level, settings.log_form)
     try:
         asyncio.run(_serve(settings))
     except SettingsError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kefu_common.environment import setting
 from kefu_gateway.config_identity import IdentitySettings
 from kefu_gateway.config_urls import UrlSettings
+from kefu_gateway.config_watching import WatchingSettings
 from kefu_gateway.domain.question import Limits
 from kefu_gateway.domain.uploads import UploadLimits
 
@@ -15,7 +16,7 @@ PREFIX = "KEFU_GATEWAY_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(UrlSettings, IdentitySettings):
+class Settings(UrlSettings, IdentitySettings, WatchingSettings):
     """Every field names its variable; `python -m kefu_gateway --help` lists them."""
 
     address: str = setting(
@@ -33,12 +34,6 @@ class Settings(UrlSettings, IdentitySettings):
     )
     reflection: bool = setting(
         "KEFU_GATEWAY_REFLECTION", True, "serve gRPC reflection (grpcurl needs it)"
-    )
-    log_level: str = setting(
-        "KEFU_GATEWAY_LOG_LEVEL",
-        "info",
-        "debug, info, warning or error",
-        choices=("debug", "info", "warning", "error"),
     )
     triton_address: str = setting(
         "KEFU_GATEWAY_TRITON_ADDRESS", "127.0.0.1:8001", "Triton's gRPC door, host:port"

@@ -20,6 +20,7 @@ from kefu.chat.v1 import chat_service_pb2, model_service_pb2
 from kefu_common.errors import Reason
 from kefu_common.status import from_call_error
 from tests.fakes.triton import Script
+from tests.fixtures.logs import recorded_lines
 from tests.rpc.gateway.conftest import House
 from tests.rpc.gateway.test_chat_road import ask, refused, whole
 
@@ -166,13 +167,40 @@ async def first_refusal(house: House) -> grpc.aio.AioRpcError:
                 return error
 
 
-async def test_log_line_has_the_request_id_and_no_word_of_the_customer(
-    house: House, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_access_line_has_ids_and_counts_and_no_word_of_the_customer(house: House) -> None:
     question = ask("my phone is 13800138000")
-    await house.chat.Chat(
-        chat_service_pb2.ChatRequest(question=question), metadata=[("x-request-id", "trace-7")]
-    )
-    logged = "".join(capfd.readouterr())
-    assert "trace-7" in logged
-    assert "13800138000" not in logged
+    request = chat_service_pb2.ChatRequest(question=question)
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with recorded_lines() as lines:
+        await house.chat.Chat(
+            request, metadata=[("x-request-id", "call-7"), ("traceparent", traceparent)]
+        )
+    (line,) = lines.named("call")
+    assert line.pop("milliseconds") > 0
+    assert line.pop("timestamp")
+    assert line == {
+        "event": "call",
+        "level": "info",
+        "service": "test",
+        "method": "/kefu.chat.v1.ChatService/Chat",
+        "code": "OK",
+        "reason": None,
+        "request_id": "call-7",
+        "trace_id": traceparent[3:35],
+        "tenant": "",
+        "model": "tiny",
+        "tokens": line["tokens"],
+    }
+    assert set(line["tokens"]) == {"text", "visual", "completion"}
+    assert "13800138000" not in lines.text
+
+
+async def test_the_id_in_the_answer_leads_to_the_log_line(house: House) -> None:
+    """Where the caller sent no id, the answer named one that no log line had: each asked for a new one."""
+    with recorded_lines() as lines:
+        response = await house.chat.Chat(chat_service_pb2.ChatRequest(question=ask("?")))
+        own = ask("?", request_id="mine-1")
+        await house.chat.Chat(chat_service_pb2.ChatRequest(question=own))
+    first, second = lines.named("call")
+    assert first["request_id"] == response.answer.request_id
+    assert second["request_id"] == "mine-1"

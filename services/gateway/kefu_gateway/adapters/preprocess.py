@@ -10,6 +10,7 @@ import structlog
 from kefu.media.v1 import picture_pb2
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
+from kefu_common.calls import outgoing
 from kefu_common.errors import KefuError, Reason
 from kefu_common.status import from_call_error
 from kefu_gateway.domain.card import ModelCard
@@ -54,7 +55,7 @@ class SidecarPreparer:
             cache_scope=tenant,
         )
         try:
-            response = await self._stub.Prepare(request, timeout=timeout)
+            response = await self._stub.Prepare(request, timeout=timeout, metadata=outgoing())
         except grpc.aio.AioRpcError as error:
             raise _call_error(error) from None
         return PreparedPicture(data=response.data, report=report_from_proto(response.report))
@@ -66,7 +67,9 @@ class SidecarPreparer:
             data=data, media_type=media_type, max_pages=max_pages, max_pixels=max_pixels
         )
         try:
-            response = await self._stub.RenderDocument(request, timeout=timeout)
+            response = await self._stub.RenderDocument(
+                request, timeout=timeout, metadata=outgoing()
+            )
         except grpc.aio.AioRpcError as error:
             raise _call_error(error) from None
         return [

@@ -24,6 +24,7 @@ import grpc
 import structlog
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from kefu_common.calls import trace_headers
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.ports import Inference, Sampling, TokenChunk
 
@@ -80,7 +81,7 @@ class TritonHost:
     async def infer(
         self, inference: Inference, *, timeout: float
     ) -> AsyncGenerator[TokenChunk, None]:
-        call = self._stub.ModelStreamInfer(timeout=timeout)
+        call = self._stub.ModelStreamInfer(metadata=trace_headers(), timeout=timeout)
         try:
             await call.write(build_request(inference))
             await call.done_writing()

@@ -19,11 +19,13 @@ from prometheus_client import CollectorRegistry
 from kefu_common.health_door import health_door
 from kefu_common.lifecycle import run_until_signal
 from kefu_common.metrics import metrics_endpoint
-from kefu_common.server import upstream_options
+from kefu_common.server import CallInterceptor, upstream_options
+from kefu_common.tracing import open_tracing
 from kefu_gateway.adapters.gpu import GpuFigures
 from kefu_gateway.adapters.health import Health
 from kefu_gateway.adapters.preprocess import SidecarPreparer
 from kefu_gateway.adapters.prompts import ModelPrompts, load_cards
+from kefu_gateway.adapters.spans import RoadSpans
 from kefu_gateway.adapters.stores.opening import open_quotas
 from kefu_gateway.adapters.stores.quotas_local import LocalLedger
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
@@ -40,6 +42,7 @@ from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.quotas import QuotaLedger, Quotas
+from kefu_gateway.domain.spans import NoSpans
 from kefu_gateway.servicers.chat import ChatServicer
 from kefu_gateway.servicers.converse import Converser
 
@@ -79,9 +82,13 @@ class Gateway:
             ),
             telemetry.admission,
         )
+        telemetry.models(cards)
         telemetry.watch_admission(admission)
         telemetry.first_token_objective(settings.first_token_objective_seconds)
         async with AsyncExitStack() as stack:
+            tracing = await stack.enter_async_context(
+                open_tracing("kefu-gateway", settings.traces, ratio=settings.trace_ratio)
+            )
             identity = await stack.enter_async_context(open_identity(settings, registry))
             tenant_metrics = TenantMetrics(registry, identity.named)
             quotas = await stack.enter_async_context(_open_quotas(settings, tenant_metrics))
@@ -116,6 +123,7 @@ class Gateway:
                     ),
                     accounts=Accounts(identity.tenants, quotas, admission, tenant_metrics),
                     telemetry=telemetry,
+                    spans=NoSpans() if tracing is None else RoadSpans(tracing),
                 )
             )
             telemetry.watch_sessions(lambda: conversations.held)
@@ -126,7 +134,10 @@ class Gateway:
                 keep_alive=settings.keep_alive_seconds,
             )
             chat = ChatServicer(road, converser, identity.callers.still)
-            server = make_server(settings, telemetry, chat, stores, cards, health, identity.callers)
+            calls = CallInterceptor(telemetry.call, tracing)
+            server = make_server(
+                settings, telemetry, chat, stores, cards, health, identity.callers, calls
+            )
             address = listen(server, settings.address, identity.credentials())
             await server.start()
             stack.push_async_callback(server.stop, 0)

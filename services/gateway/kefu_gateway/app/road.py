@@ -27,6 +27,7 @@ from kefu_gateway.domain.holder import HolderSettings
 from kefu_gateway.domain.merging import TurnMerger
 from kefu_gateway.domain.pictures import PicturesAtHand, PictureShelf
 from kefu_gateway.domain.road import Half, Road, TurnHalf
+from kefu_gateway.domain.spans import Spans
 from kefu_gateway.domain.stages.admit import Admit
 from kefu_gateway.domain.stages.compose import Compose
 from kefu_gateway.domain.stages.fit import Fit
@@ -79,6 +80,7 @@ async def open_road(
     preparer: SidecarPreparer,
     accounts: Accounts,
     telemetry: PrometheusTelemetry,
+    spans: Spans,
 ) -> AsyncIterator[tuple[Road, Conversations]]:
     """The road and the conversations that run its turns; open turns are ended when it closes."""
     answers = CachedHost(
@@ -102,6 +104,7 @@ async def open_road(
             ),
         ),
         telemetry,
+        spans,
     )
     at_hand = PicturesAtHand()
     maker = TurnMerger(
@@ -122,9 +125,10 @@ async def open_road(
                     settings.limits,
                     open_fetcher(settings, telemetry.url_fetch),
                 ),
-                Join(conversations, stores.sessions, shelf, at_hand, turns.run),
+                Join(conversations, stores.sessions, shelf, at_hand, turns.run, spans),
             ),
             telemetry,
+            spans,
         )
         road = Road(
             cards=cards,

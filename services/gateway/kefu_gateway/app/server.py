@@ -39,13 +39,14 @@ def make_server(
     cards: Mapping[str, ModelCard],
     health: Health,
     callers: Callers,
+    calls: CallInterceptor,
 ) -> grpc.aio.Server:
     def state_of(model: str) -> str:
         return "ready" if health.up(f"model.{model}") else "unavailable"
 
     server = grpc.aio.server(
         # In this order: what the door refuses is counted and told like every other error.
-        interceptors=[CallInterceptor(telemetry.call), Door(callers)],
+        interceptors=[calls, Door(callers)],
         options=channel_options(settings.message_bytes),
     )
     models = ModelServicer(cards, next(iter(cards)), settings.limits, state_of)

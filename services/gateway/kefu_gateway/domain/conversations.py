@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -248,7 +249,8 @@ class Conversations:
             clock=self._clock,
             restarted=self._restarted,
         )
-        task = asyncio.create_task(self._run(holder))
+        # It outlives the call that starts it, and serves others' requests: nothing of that call is its own.
+        task = asyncio.create_task(self._run(holder), context=Context())
         self._holders[key] = (holder, task)
 
     async def _run(self, holder: Holder) -> None:

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from kefu_common.calls import rename
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.answer import Answered, Delta, Event
 from kefu_gateway.domain.bursts import Arrival, BurstRules, Go, Idle, Wait, plan
@@ -130,6 +131,7 @@ class Holder:
 
     async def _turn(self, entries: Sequence[Entry]) -> None:
         """Runs one turn; returns early, with nothing told, where a larger one must take its place."""
+        rename(entries[-1].request_id)
         try:
             turn = await self._maker.merge(self.key, self.fence, entries)
         except KefuError as error:

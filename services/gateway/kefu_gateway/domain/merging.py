@@ -68,6 +68,7 @@ class TurnMerger:
                 parts=kept_parts(questions),
                 keep_turn=not key.session_id.startswith(ONE_OFF),
             ),
+            traces=[each.trace for each in questions],
         )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._pictures(turn, one)) for one in questions]

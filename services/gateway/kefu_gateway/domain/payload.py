@@ -42,6 +42,8 @@ def to_payload(question: Question) -> bytes:
         "language": question.language,
         "parts": parts,
     }
+    if question.trace:
+        document["trace"] = question.trace
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -50,7 +52,8 @@ def from_payload(payload: bytes) -> Question:
     generation = document.pop("generation")
     generation["stop"] = tuple(generation["stop"])
     parts = tuple(_part(raw) for raw in document.pop("parts"))
-    return Question(parts=parts, generation=Generation(**generation), **document)
+    trace = tuple((key, value) for key, value in document.pop("trace", ()))
+    return Question(parts=parts, generation=Generation(**generation), trace=trace, **document)
 
 
 def fingerprint(payload: bytes) -> str:

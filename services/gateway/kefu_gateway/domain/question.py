@@ -111,6 +111,8 @@ class Question:
     language: str = ""
     chosen_id: bool = False
     leave_when_closed: bool = True
+    # What lets a turn that joins this request put its spans under it (W3C headers); empty where nobody traces.
+    trace: tuple[tuple[str, str], ...] = ()
 
     @property
     def pictures(self) -> list[tuple[int, PicturePart]]:

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
+from kefu_common.calls import rename
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
@@ -21,6 +22,7 @@ from kefu_gateway.domain.deadline import Deadline
 from kefu_gateway.domain.ports import Telemetry
 from kefu_gateway.domain.question import Limits, Question, language_of
 from kefu_gateway.domain.session import SessionKey
+from kefu_gateway.domain.spans import NoSpans, Spans
 from kefu_gateway.domain.stages.base import Quiet, Stage
 from kefu_gateway.domain.turn import Turn
 from kefu_gateway.domain.turnstile import Turnstile
@@ -29,21 +31,25 @@ from kefu_gateway.domain.turnstile import Turnstile
 class Half:
     """A few stages in order. A stage inside another one is not counted twice: join runs the turn's, or awaits them."""
 
-    def __init__(self, stages: Sequence[Stage], telemetry: Telemetry) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], telemetry: Telemetry, spans: Spans | None = None
+    ) -> None:
         self._stages = stages
         self._telemetry = telemetry
+        self._spans = spans or NoSpans()
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         for stage in self._stages:
             start = time.perf_counter()
             inside = sum(turn.timings.values())
             try:
-                if isinstance(stage, Quiet):
-                    await stage.do(turn)
-                else:
-                    async with aclosing(stage.run(turn)) as events:
-                        async for event in events:
-                            yield event
+                with self._spans.stage(stage.name, turn):
+                    if isinstance(stage, Quiet):
+                        await stage.do(turn)
+                    else:
+                        async with aclosing(stage.run(turn)) as events:
+                            async for event in events:
+                                yield event
             finally:
                 self._note(turn, stage.name, time.perf_counter() - start, inside)
 
@@ -59,9 +65,10 @@ class TurnHalf(Half):
     """recall … remember: ends with the answer."""
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        async with aclosing(super().run(turn)) as events:
-            async for event in events:
-                yield event
+        with self._spans.turn(turn):
+            async with aclosing(super().run(turn)) as events:
+                async for event in events:
+                    yield event
         assert turn.answer is not None
         self._telemetry.turn(turn.answer)
         yield Answered(replace(turn.answer, timings=dict(turn.timings)))
@@ -95,6 +102,7 @@ class Road:
 
         The last event is Answered. Closing the iterator cancels everything upstream. Raises KefuError.
         """
+        rename(question.request_id)
         limit = self._limits.turn_seconds
         first: float | None = None
         async with AsyncExitStack() as resources:

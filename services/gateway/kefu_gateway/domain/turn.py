@@ -56,6 +56,8 @@ class Turn:
     ticket: Ticket | None = None
     account: Account | None = None
     claim: Claim | None = None  # join
+    # The traces of the requests that it joins, as `Question.trace` has them.
+    traces: Sequence[tuple[tuple[str, str], ...]] = ()
 
     timings: dict[str, float] = field(default_factory=dict)  # the road: milliseconds by stage
     awaited: float = 0.0  # join: milliseconds of the stages of a turn that another task runs

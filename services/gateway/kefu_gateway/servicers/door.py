@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import grpc
 
+from kefu_common.calls import note
 from kefu_common.errors import KefuError
 from kefu_gateway.domain.tenants import Caller
 
@@ -73,6 +74,7 @@ class Door(grpc.aio.ServerInterceptor):
         if caller is not None:
             # gRPC runs the method in the task that is running here.
             _CALLER.set(caller)
+            note(tenant=caller.tenant)
         handler = await continuation(details)
         if handler is None or not self._callers.asks_certificates:
             return handler
@@ -85,7 +87,9 @@ class Door(grpc.aio.ServerInterceptor):
 
         def enter(context: grpc.aio.ServicerContext) -> None:
             properties: Any = context.auth_context()
-            _CALLER.set(self._callers.by_certificate(method, properties, known))
+            caller = self._callers.by_certificate(method, properties, known)
+            _CALLER.set(caller)
+            note(tenant=caller.tenant)
 
         inner: Any = (
             handler.stream_stream

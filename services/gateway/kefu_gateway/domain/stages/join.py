@@ -14,6 +14,7 @@ from kefu_gateway.domain.payload import fingerprint, to_payload
 from kefu_gateway.domain.pictures import PicturesAtHand, PictureShelf
 from kefu_gateway.domain.question import Part, Question
 from kefu_gateway.domain.session import SessionKey, SessionStore
+from kefu_gateway.domain.spans import NoSpans, Spans
 from kefu_gateway.domain.stages.base import Telling
 from kefu_gateway.domain.turn import Turn
 
@@ -28,6 +29,7 @@ class Join(Telling):
         shelf: PictureShelf,
         at_hand: PicturesAtHand,
         run: Callable[[Turn], AsyncGenerator[Event, None]],
+        spans: Spans | None = None,
     ) -> None:
         """`run` is the second half of the road, recall to remember."""
         self._conversations = conversations
@@ -35,6 +37,7 @@ class Join(Telling):
         self._shelf = shelf
         self._at_hand = at_hand
         self._run = run
+        self._spans = spans or NoSpans()
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         question = turn.question
@@ -53,10 +56,12 @@ class Join(Telling):
             await turn.ticket.turn()
         kept = await self._kept(question, turn)
         payload = to_payload(kept)
+        mark = fingerprint(payload)
+        if trace := self._spans.here():
+            # Another trace does not make it another question: behind the fingerprint.
+            payload = to_payload(replace(kept, trace=trace))
         key = SessionKey(question.tenant, question.session_id or ONE_OFF + question.request_id)
-        entry = self._conversations.entry(
-            question.request_id, fingerprint(payload), payload, turn.arrived_at
-        )
+        entry = self._conversations.entry(question.request_id, mark, payload, turn.arrived_at)
         events = self._conversations.answer(
             key,
             entry,
