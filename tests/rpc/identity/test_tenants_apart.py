@@ -104,9 +104,9 @@ async def converse(two: Two) -> None:
     await first(two)
 
     async def hear(
-        *requests: chat_service_pb2.ConverseRequest,
+        tenant: Tenant, *requests: chat_service_pb2.ConverseRequest
     ) -> chat_service_pb2.ConverseResponse:
-        call = two.bank.chat.Converse(metadata=two.bank.header, timeout=10)
+        call = tenant.chat.Converse(metadata=tenant.header, timeout=10)
         for request in requests:
             await call.write(request)
         await call.done_writing()
