@@ -49,7 +49,13 @@ class TritonPythonModel:
         self._card = card
         self._meter = TritonMeter(pb_utils, args["model_name"])
         self._engine = create_engine(
-            EngineContext(card=card, weights=weights, model_dir=model_dir, meter=self._meter)
+            EngineContext(
+                card=card,
+                weights=weights,
+                model_dir=model_dir,
+                meter=self._meter,
+                device_id=_gpu(args),
+            )
         )
         self._engine.start()
         self._closing = threading.Event()
@@ -138,6 +144,12 @@ class TritonPythonModel:
             active = self._active
             self._changed.notify_all()
         self._meter.set("kefu_vlm_active_requests", active)
+
+
+def _gpu(args: dict[str, str]) -> int | None:
+    if args.get("model_instance_kind") != "GPU":
+        return None
+    return int(args["model_instance_device_id"])
 
 
 def _response(chunk: Chunk) -> Any:

@@ -189,9 +189,11 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """What an engine is built from: its card, the model's weights folder, a meter."""
+    """What an engine is built from: its card, the model's weights folder, a meter; and the number of the GPU that
+    Triton gave this instance, None where it gave none (`instance_group` of config.pbtxt)."""
 
     card: Card
     weights: Path
     model_dir: Path
     meter: Meter
+    device_id: int | None = None

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-import io
 import threading
 import time
-import warnings
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,12 +19,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from engines.base import ContractError, Meter
+from engines.base import Meter
+from engines.pictures import decode_picture
 from engines.reader.rows import Row, Segment, build_rows
-
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +129,5 @@ def _give_back() -> None:
 
 def decode(picture: bytes, max_pixels: int) -> NDArray[np.uint8]:
     """Encoded picture to a BGR array [height, width, 3]; ContractError(picture_undecodable)."""
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of a decompression bomb where it should refuse it.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(picture), formats=_FORMATS) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ContractError(
-                        "picture_undecodable", f"a picture has more than {max_pixels} pixels"
-                    )
-                rgb = np.asarray(image.convert("RGB"))
-    except ContractError:
-        raise
-    except (
-        Exception
-    ) as error:  # decoders raise nearly anything on hostile bytes; their words stay here
-        raise ContractError(
-            "picture_undecodable", "a picture is not a readable JPEG, PNG, WebP or BMP"
-        ) from error
+    rgb = np.asarray(decode_picture(picture, max_pixels))
     return np.ascontiguousarray(rgb[:, :, ::-1])
