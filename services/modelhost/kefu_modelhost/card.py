@@ -58,6 +58,8 @@ class MemoryNeeds:
 class ModelCard:
     """`folder` is the model's directory in its repository (with config.pbtxt).  `hub` or `files`, not both.
 
+    `shown_as`: what the chat template writes for a picture, the placeholder and the marks around it.
+
     `environment`: the virtual environment that the engine needs beside Triton's, a name in `requirements/`; often none.
     """
 
@@ -74,6 +76,7 @@ class ModelCard:
     max_pictures: int
     placeholder: str
     placeholder_id: int
+    shown_as: str
     memory: MemoryNeeds | None
     raw: Mapping[str, Any]
 
@@ -126,6 +129,7 @@ def read_card(path: Path) -> ModelCard:
             max_pictures=int(raw.get("max_pictures", 0)),
             placeholder=str(picture.get("placeholder", "")),
             placeholder_id=int(picture.get("placeholder_id", -1)),
+            shown_as=str(picture.get("shown_as") or picture.get("placeholder", "")),
             memory=_memory(memory) if memory else None,
             raw=raw,
         )

@@ -88,8 +88,7 @@ def fetch(file: HubFile, repo: str, commit: str, target: Path) -> None:
         try:
             if partial.is_file() and partial.stat().st_size > file.size:
                 partial.unlink()
-            # Unbuffered: what came must be there after a kill.
-            with partial.open("r+b" if partial.is_file() else "wb", buffering=0) as stream:
+            with partial.open("r+b" if partial.is_file() else "wb") as stream:
                 there = stream.seek(0, os.SEEK_END)
                 http_get(
                     url,

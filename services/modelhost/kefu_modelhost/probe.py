@@ -41,11 +41,13 @@ class Probe:
         self._card = card
         tokenizer = Tokenizer.from_file(str(weights / card.name / card.tokenizer))
         self._ids: list[int] = tokenizer.encode("hi", add_special_tokens=False).ids
+        # With the marks around it: some engines look for them, and not for the placeholder.
+        self._shown: list[int] = tokenizer.encode(card.shown_as, add_special_tokens=False).ids
 
     async def ask(self, timeout: float, *, picture: bytes = b"") -> float:
         """Seconds that the answer took; ProbeError when there was none in `timeout` seconds, or an error."""
         began = time.monotonic()
-        ids = [self._card.placeholder_id, *self._ids] if picture else self._ids
+        ids = [*self._shown, *self._ids] if picture else self._ids
         try:
             async with asyncio.timeout(timeout):
                 finish = ""

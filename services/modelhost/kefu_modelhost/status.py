@@ -1,12 +1,14 @@
 """What other programs may know of the model host: one JSON file, replaced as a whole at every change.
 
     {"state": "ready", "pid": 4711, "triton_pid": 4712, "grpc": "127.0.0.1:8001", "metrics": "127.0.0.1:8002",
-     "http": null, "models": {"reader": {"state": "ready", "probe_ms": 41}}, "since": 1700000000.0,
+     "http": null, "since": 1700000000.0,
+     "models": {"reader": {"state": "ready", "since": 1700000000.0, "probe_ms": 41, "problem": null}},
      "starts": 1, "reloads": 0, "problem": null, "log": ".kefu/run/triton/tritonserver.log"}
 
 state: starting, ready, recovering, draining, stopped, failed.  `since` is the time of the last change of state, seconds
-since 1970.  A model's state: loading, ready, lost.  `problem` is the last thing that went wrong, in words, and stays
-after a recovery.
+since 1970.  A model's state: waiting (for those before it), loading, ready, lost, failed (it could not be loaded, and
+is tried again).  `problem` is the last thing that went wrong, in words and with what to change; it stays after a
+recovery.
 """
 
 from __future__ import annotations
@@ -29,8 +31,16 @@ def _nobody(state: str) -> None:
 
 @dataclass(slots=True)
 class ModelStatus:
-    state: str = "loading"
+    state: str = "waiting"
+    since: float = field(default_factory=time.time)
     probe_ms: int | None = None
+    problem: str | None = None
+
+    def change(self, state: str, problem: str | None = None) -> None:
+        """Moves to a state, now."""
+        if state != self.state:
+            self.state, self.since = state, time.time()
+        self.problem = problem or self.problem
 
 
 @dataclass(slots=True)

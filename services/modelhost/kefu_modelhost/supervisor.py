@@ -36,9 +36,11 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from kefu_modelhost import layout, ports
+from kefu_modelhost.advice import advise
 from kefu_modelhost.card import ModelCard, find_card
 from kefu_modelhost.closed import key_header
 from kefu_modelhost.errors import SetupError
+from kefu_modelhost.matching import require_match
 from kefu_modelhost.metrics import read_progress
 from kefu_modelhost.probe import PICTURE, Probe, ProbeError
 from kefu_modelhost.server import TritonServer
@@ -103,6 +105,8 @@ class Supervisor:
                 if hasattr(self, "_server"):
                     await self._server.kill()
                 self.status.change("failed", str(error))
+                if isinstance(error, (Lost, ProbeError)):
+                    raise SetupError(str(error)) from error
                 raise
             try:
                 await self._keep(stop)
@@ -181,11 +185,19 @@ class Supervisor:
 
     async def _load(self, names: Sequence[str], *, unload: bool) -> None:
         for name in names:
-            self.status.models[name].state = "loading"
-        self.status.write()
+            self.status.models[name].change("waiting")
         for card, probe in zip(self._cards, self._probes, strict=True):
-            if card.name not in names:
-                continue
+            if card.name in names:
+                await self._load_one(card, probe, unload=unload)
+        self.status.change("ready")
+
+    async def _load_one(self, card: ModelCard, probe: Probe, *, unload: bool) -> None:
+        """Lost, with what to change where that can be told."""
+        status = self.status.models[card.name]
+        status.change("loading")
+        self.status.write()
+        log.info("modelhost.loading", model=card.name, engine=card.engine)
+        try:
             if unload:
                 await self._answering(
                     self._client.unload_model(
@@ -202,9 +214,20 @@ class Supervisor:
             took = await self._answering(probe.ask(timeout), timeout)
             if card.max_pictures:
                 took = await self._answering(probe.ask(timeout, picture=PICTURE), timeout)
-            self.status.models[card.name] = ModelStatus("ready", round(took * 1000))
-            log.info("modelhost.model_ready", model=card.name, probe_ms=round(took * 1000))
-        self.status.change("ready")
+        except (Lost, ProbeError) as error:
+            status.change("failed", advise(card, str(error)))
+            self.status.write()
+            raise Lost(f"{card.name} cannot be loaded: {status.problem}", card.name) from error
+        seconds = time.time() - status.since
+        status.change("ready")
+        status.probe_ms = round(took * 1000)
+        self.status.write()
+        log.info(
+            "modelhost.model_ready",
+            model=card.name,
+            seconds=round(seconds, 1),
+            probe_ms=status.probe_ms,
+        )
 
     async def _gone(self, name: str) -> None:
         """unload_model answers before the model is gone; loading it again meanwhile would change nothing."""
@@ -224,7 +247,10 @@ class Supervisor:
                     f"tritonserver ended with {death.result()}: {_last_error(self._server.log_tail())}"
                     f" (log: {self._server.log_path})"
                 )
-            raise Lost(f"no answer from tritonserver in {timeout:g} s")
+            raise Lost(
+                f"no answer from tritonserver in {timeout:g} s: a large model may need more"
+                " (KEFU_TRITON_START_TIMEOUT)"
+            )
         except InferenceServerException as error:
             raise Lost(f"tritonserver refused: {error.message()}") from error
         except grpc.aio.AioRpcError as error:
@@ -246,7 +272,7 @@ class Supervisor:
             alive = await asyncio.to_thread(self._server.stubs)
             if dead := sorted({model for pid, model in stubs.items() if pid not in alive}):
                 for model in dead:
-                    self.status.models[model].state = "lost"
+                    self.status.models[model].change("lost")
                 raise Lost(f"the process of {', '.join(dead)} died", *dead)
             if time.monotonic() >= next_probe:
                 for card, probe in zip(self._cards, self._probes, strict=True):
@@ -268,9 +294,10 @@ class Supervisor:
                 if before is not None and after > before:
                     log.info("modelhost.busy", model=card.name)
                     continue
-                status.state = "lost"
+                status.change("lost", str(error))
                 raise Lost(str(error), card.name) from error
-            status.state, status.probe_ms = "ready", round(took * 1000)
+            status.change("ready")
+            status.probe_ms = round(took * 1000)
             self.status.write()
             return
 
@@ -297,6 +324,7 @@ def _last_error(tail: str) -> str:
 
 
 def _require_weights(card: ModelCard, weights: Path) -> None:
+    require_match(card, weights / card.name)
     for name in (*(f.name for f in card.files), card.tokenizer):
         if not (weights / card.name / name).is_file():
             raise SetupError(

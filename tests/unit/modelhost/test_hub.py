@@ -108,7 +108,7 @@ def test_a_killed_pull_goes_on_in_the_next_process(
     hub.stall.set()
     hub.stall = None
     came = part.stat().st_size
-    assert came == CHUNK
+    assert 0 < came <= CHUNK
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [one.start for one in hub.asked if one.name == name] == [0, came]

@@ -17,6 +17,15 @@ is not part of the text and says how to answer; the same names in `engine_settin
 | fail_after | the engine raises an error after so many tokens |
 | hang_after | the engine neither answers nor hears a cancellation after so many tokens |
 
+`engine_settings` alone can also say:
+
+| name | meaning |
+| --- | --- |
+| start_ms | pause in which it "loads" |
+| start_error | loading fails with these words |
+| dead_after | after so many answers every other one fails until the model is loaded again, as with an engine that |
+|            | lost its own process; probes count |
+
 JSON schemas, temperature and seed are taken and have no effect.
 """
 
@@ -97,9 +106,14 @@ class EchoEngine:
         self._closed = threading.Event()
         most = int(context.card.settings.get("device_batch", 64))
         self._device = _Device(self._closed, most, context.meter)
+        self._settings = context.card.settings
+        self._answers = itertools.count(1)
 
     def start(self) -> None:
-        """Has nothing to load."""
+        """Has nothing to load, and takes as long as it is told."""
+        self._closed.wait(float(self._settings.get("start_ms", 0)) / 1000)
+        if error := self._settings.get("start_error"):
+            raise RuntimeError(str(error))
 
     def close(self) -> None:
         self._closed.set()
@@ -109,6 +123,8 @@ class EchoEngine:
     ) -> None:
         if max(job.input_ids) >= self._vocabulary:
             raise ContractError("bad_tensor", "input_ids has an id outside the vocabulary")
+        if next(self._answers) > int(self._settings.get("dead_after", 1 << 62)):
+            raise RuntimeError("the engine's process is gone")
         how, text = _directive(bytes(i for i in job.input_ids if i < 256), self._defaults)
         if how["fixed_ms"] or how["item_ms"]:
             self._device.serve(how["fixed_ms"] / 1000, how["item_ms"] / 1000, cancelled)
