@@ -28,6 +28,7 @@ class FakePreprocess(pb_grpc.PreprocessServiceServicer):
         self.error: KefuError | None = None
         self.hold: asyncio.Event | None = None
         self.seen: list[pb.PrepareRequest] = []
+        self.metadata: list[dict[str, str]] = []
         self.documents: list[pb.RenderDocumentRequest] = []
         self._server: grpc.aio.Server | None = None
 
@@ -56,6 +57,7 @@ class FakePreprocess(pb_grpc.PreprocessServiceServicer):
         self, request: pb.PrepareRequest, context: grpc.aio.ServicerContext
     ) -> pb.PrepareResponse:
         self.seen.append(request)
+        self.metadata.append({k: str(v) for k, v in context.invocation_metadata() or ()})
         if self.hold is not None:
             await self.hold.wait()
         if self.error is not None:

@@ -53,6 +53,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self) -> None:
         self.script = Script()
         self.seen: list[Seen] = []
+        self.metadata: list[dict[str, str]] = []
         self.cancelled = 0
         self.running = 0
         self.go_on = asyncio.Event()
@@ -104,6 +105,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.idle.clear()
         try:
             self.seen.append(seen)
+            self.metadata.append({k: str(v) for k, v in context.invocation_metadata() or ()})
             async for answer in self._play(self.script):
                 yield answer
         except asyncio.CancelledError:

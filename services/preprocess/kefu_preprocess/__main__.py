@@ -27,7 +27,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    configure_logs("kefu-preprocess", settings.log_level)
+    configure_logs("kefu-preprocess", settings.log_level, settings.log_form)
     try:
         asyncio.run(serve(settings))
     except OSError as error:

@@ -22,6 +22,7 @@ from kefu_common.health_door import health_door
 from kefu_common.lifecycle import run_until_signal
 from kefu_common.metrics import metrics_endpoint
 from kefu_common.server import CallInterceptor, channel_options
+from kefu_common.tracing import Tracing, open_tracing
 from kefu_preprocess.adapters.cache import MemoryCache
 from kefu_preprocess.adapters.metrics import PrometheusObserver
 from kefu_preprocess.adapters.pool import WorkerPool
@@ -47,7 +48,7 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Sidecar]:
+async def running(settings: Settings, tracing: Tracing | None = None) -> AsyncIterator[Sidecar]:
     """Starts everything, and stops it at the end. Raises OSError where the socket cannot be had."""
     limits = settings.limits
     registry = CollectorRegistry()
@@ -68,7 +69,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
     preparation = Preparation(limits, pool, cache, observer)
 
     server = grpc.aio.server(
-        interceptors=[CallInterceptor()],
+        interceptors=[CallInterceptor(tracing=tracing)],
         options=channel_options(settings.max_bytes + _ENVELOPE_BYTES),
     )
     checks = HealthServicer()
@@ -105,7 +106,11 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
 
 async def serve(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT, then drains."""
-    async with running(settings) as sidecar:
+    # No trace begins here: the gateway's decision is followed.
+    async with (
+        open_tracing("kefu-preprocess", settings.traces, ratio=0) as tracing,
+        running(settings, tracing) as sidecar,
+    ):
         await run_until_signal(
             sidecar.server,
             begin_drain=sidecar.health.enter_graceful_shutdown,

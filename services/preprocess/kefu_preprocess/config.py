@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 
 from kefu_common.environment import setting
+from kefu_common.logs import FORMS
+from kefu_common.tracing import MODES
 from kefu_preprocess.domain.values import Limits
 
 PREFIX = "KEFU_PREPROCESS_"
@@ -105,6 +107,18 @@ class Settings:
         "info",
         "least level that is logged",
         choices=("debug", "info", "warning", "error"),
+    )
+    log_form: str = setting(
+        "KEFU_PREPROCESS_LOG_FORM",
+        "auto",
+        "json, text, or auto: text on a terminal, else json",
+        choices=FORMS,
+    )
+    traces: str = setting(
+        "KEFU_PREPROCESS_TRACES",
+        "off",
+        "off, or otlp: spans under the gateway's go to OTEL_EXPORTER_OTLP_ENDPOINT over gRPC",
+        choices=MODES,
     )
 
     @property

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from kefu_common.errors import KefuError
 from kefu_gateway.adapters.stores.quotas_local import LocalLedger
-from kefu_gateway.adapters.stores.quotas_valkey import ValkeyLedger
 from kefu_gateway.adapters.stores.sqlite import SqliteSessions
-from kefu_gateway.adapters.stores.valkey import ValkeySessions
 from kefu_gateway.domain.quotas import QuotaLedger
 from kefu_gateway.domain.session import SessionStore
 
@@ -30,6 +28,9 @@ async def open_sessions(url: str) -> AsyncIterator[SessionStore]:
         async with SqliteSessions.open(Path(rest.removeprefix("//"))) as sqlite:
             yield sqlite
     elif scheme in _SCHEMES or scheme == "unix":
+        # Its client takes a while to import, and OpenTelemetry's metrics with it: not for a gateway that has SQLite.
+        from kefu_gateway.adapters.stores.valkey import ValkeySessions
+
         async with ValkeySessions.open(f"{_SCHEMES.get(scheme, scheme)}:{rest}") as valkey:
             # Only a warning, and a gateway may start before its store: then it goes without.
             with suppress(KefuError):
@@ -51,5 +52,7 @@ async def open_quotas(url: str) -> AsyncIterator[QuotaLedger]:
         async with LocalLedger.open(path) as local:
             yield local
     else:
+        from kefu_gateway.adapters.stores.quotas_valkey import ValkeyLedger
+
         async with ValkeyLedger.open(f"{_SCHEMES.get(scheme, scheme)}:{rest}") as shared:
             yield shared

@@ -1,0 +1,105 @@
+"""An OpenTelemetry collector that speaks the wire: OTLP over gRPC, spans kept in memory.
+
+async with FakeCollector() as collector:
+    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
+    span = (await collector.trace(trace_id, "admit", "infer"))["infer"]
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSpan:
+    """One span; ids as lower-case hexadecimal digits, times in nanoseconds since the epoch."""
+
+    service: str
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    kind: int
+    start: int
+    end: int
+    error: bool
+    attributes: dict[str, Any]
+    events: tuple[str, ...]
+    links: tuple[str, ...]  # ids of the spans that it is linked to
+
+
+@dataclass
+class FakeCollector(trace_service_pb2_grpc.TraceServiceServicer):
+    spans: list[SeenSpan] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    url: str = ""
+
+    async def __aenter__(self) -> FakeCollector:
+        self._changed = asyncio.Condition()
+        self._server = grpc.aio.server()
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
+        self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._server.stop(0)
+
+    async def Export(
+        self,
+        request: trace_service_pb2.ExportTraceServiceRequest,
+        context: grpc.aio.ServicerContext,
+    ) -> trace_service_pb2.ExportTraceServiceResponse:
+        self.raw.append(request.SerializeToString())
+        for resource in request.resource_spans:
+            named = {each.key: _plain(each.value) for each in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                self.spans += [_seen(str(named["service.name"]), span) for span in scope.spans]
+        async with self._changed:
+            self._changed.notify_all()
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    async def trace(self, trace_id: str, *names: str, seconds: float = 10) -> dict[str, SeenSpan]:
+        """The spans of one trace by name, as soon as those of `names` are all there."""
+
+        def found() -> dict[str, SeenSpan]:
+            return {span.name: span for span in self.spans if span.trace_id == trace_id}
+
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(lambda: set(names) <= set(found()))
+        except TimeoutError:
+            missing = set(names) - set(found())
+            raise AssertionError(f"never arrived: {missing}; there are {set(found())}") from None
+        return found()
+
+
+def _seen(service: str, span: trace_pb2.Span) -> SeenSpan:
+    return SeenSpan(
+        service=service,
+        name=span.name,
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_id=span.parent_span_id.hex(),
+        kind=span.kind,
+        start=span.start_time_unix_nano,
+        end=span.end_time_unix_nano,
+        error=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
+        attributes={each.key: _plain(each.value) for each in span.attributes},
+        events=tuple(event.name for event in span.events),
+        links=tuple(link.span_id.hex() for link in span.links),
+    )
+
+
+def _plain(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_plain(each) for each in value.array_value.values]
+    return getattr(value, kind) if kind else None
