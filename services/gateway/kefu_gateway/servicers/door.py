@@ -16,10 +16,13 @@ import grpc
 
 from kefu_common.calls import note
 from kefu_common.errors import KefuError
+from kefu_common.status import to_rpc_status
 from kefu_gateway.domain.tenants import Caller
 
 # Probes have no credential, and hear nothing but "serving" or "not serving".
 _OPEN = ("/grpc.health.v1.Health/",)
+# gRPC's own services, reflection for one: the interceptor that tells our errors leaves them alone.
+_FOREIGN = "/grpc."
 
 # Set for the task of the call, and so for everything that it starts. There is no default on purpose: a method that is
 # reached past the door fails.
@@ -70,7 +73,7 @@ class Door(grpc.aio.ServerInterceptor):
         try:
             caller = await self._callers.by_headers(method, details.invocation_metadata or ())
         except KefuError as error:
-            return _refusing(error)
+            return _refusing(method, error)
         if caller is not None:
             # gRPC runs the method in the task that is running here.
             _CALLER.set(caller)
@@ -125,10 +128,12 @@ class Door(grpc.aio.ServerInterceptor):
         return wrapped
 
 
-def _refusing(error: KefuError) -> grpc.RpcMethodHandler:
+def _refusing(method: str, error: KefuError) -> grpc.RpcMethodHandler:
     """A method that says no. It takes a stream, whatever the real one takes: so no request is read."""
 
-    async def refuse(requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    async def refuse(requests: Any, context: Any) -> AsyncIterator[Any]:
+        if method.startswith(_FOREIGN):
+            await context.abort_with_status(to_rpc_status(error))
         raise error
         yield  # what makes this a generator
 
