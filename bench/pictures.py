@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument(
         "--ocr-python", default=".kefu/envs/triton/bin/python", help="a Python that has rapidocr"
     )
-    parser.add_argument("--receipts", type=int, default=12, help="receipts read by the OCR")
+    parser.add_argument("--receipts", type=int, default=19, help="receipts read by the OCR")
+    parser.add_argument("--models", default="", help="cards for the OCR, comma-separated; all")
+    parser.add_argument("--ocr-memory", type=Path, help="file of readings, kept between runs")
     parser.add_argument(
         "--drawn", type=int, default=600, help="drawn screens, and as many lookalikes"
     )
@@ -56,7 +58,13 @@ def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
     elif what == "ocr":
         from bench import pictures_ocr
 
-        pictures_ocr.run(root, chosen.ocr_python, sample=chosen.receipts)
+        pictures_ocr.run(
+            root,
+            chosen.ocr_python,
+            sample=chosen.receipts,
+            models=[each for each in chosen.models.split(",") if each],
+            remembered=chosen.ocr_memory,
+        )
     elif what == "memory":
         from bench import pictures_service
 

@@ -1,50 +1,64 @@
-"""Which enhancement helps reading: OCR recall of known lines, before and after, by degradation.
+"""Which enhancement helps reading: OCR recall of known lines, for each model's pixel budget, by degradation.
 
-"Before" is the degraded picture as it is, lossless. Counts are paired: the same line of the same picture, read before
-and not after (lost), or after and not before (won).
+"Sent" is the degraded picture as the customer sends it, read without any preparation. Counts are paired: the same line
+of the same picture. `won` and `lost` are against the same model's plain profile ("nothing"), and p is that of the exact
+McNemar test (two-sided): how likely so uneven a split would be if the setting made no difference. Lines of one picture
+are not independent, so a p near 0.05 proves nothing; pictures that got better and worse are counted beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
+from bench.pictures_models import MODELS, Model
 from bench.pictures_truth import DEGRADATIONS, Pixels, Written, lines_read, pages, receipts
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import CropMode, Job, Limits, Profile
 
-# 3 MP: the reader's OCR shrinks what is longer than 2,000 pixels anyway.
-_BUDGET = 3_000_000
+PLAIN = "nothing, WebP 85"
 
 
-def _profile(contrast: float, sharpen: float, clahe: float, webp: int) -> Profile:
+def _profile(
+    contrast: float, sharpen: float, clahe: float, webp: int, blurred: float = 0.0
+) -> Profile:
     return Profile(
-        contrast=contrast, sharpen=sharpen, clahe=clahe, webp_quality=webp, max_pixels=_BUDGET
+        contrast=contrast,
+        sharpen=sharpen,
+        sharpen_blurred=blurred,
+        clahe=clahe,
+        webp_quality=webp,
     )
 
 
 PROFILES: dict[str, Profile] = {
-    "nothing, WebP 80": _profile(1, 0, 0, 80),
-    "nothing, WebP 90": _profile(1, 0, 0, 90),
+    PLAIN: _profile(1, 0, 0, 85),
+    "nothing, WebP 75": _profile(1, 0, 0, 75),
     "nothing, WebP 95": _profile(1, 0, 0, 95),
-    "contrast 1.3, WebP 90": _profile(1.3, 0, 0, 90),
-    "sharpen 0.5, WebP 90": _profile(1, 0.5, 0, 90),
-    "sharpen 1.5, WebP 90": _profile(1, 1.5, 0, 90),
-    "both (usual), WebP 90": _profile(1.3, 1.5, 0, 90),
-    "CLAHE 2, WebP 90": _profile(1, 0, 2, 90),
+    "contrast 1.3": _profile(1.3, 0, 0, 85),
+    "sharpen 0.5": _profile(1, 0.5, 0, 85),
+    "sharpen 1.5": _profile(1, 1.5, 0, 85),
+    "sharpen 1.5 if blurred": _profile(1, 0, 0, 85, 1.5),
+    "both (usual numbers)": _profile(1.3, 1.5, 0, 85),
+    "CLAHE 2": _profile(1, 0, 2, 85),
 }
 
 
 class Reader:
-    """The OCR of another environment, one process."""
+    """The OCR of another environment, one process. `remembered` is a file of earlier readings by the picture's hash:
+    the same bytes read the same, so a run that was broken off goes on where it stopped."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, remembered: Path | None = None) -> None:
         script = Path(__file__).with_name("pictures_ocr_reader.py")
         self._process = subprocess.Popen(
             [python, str(script)],
@@ -53,6 +67,12 @@ class Reader:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self._file = remembered
+        self._known: dict[str, list[str]] = {}
+        if remembered is not None and remembered.exists():
+            for line in remembered.read_text(encoding="utf-8").splitlines():
+                sha256, texts = json.loads(line)
+                self._known[sha256] = texts
         self._answer()
 
     def __enter__(self) -> Reader:
@@ -73,10 +93,20 @@ class Reader:
 
     def read_bytes(self, data: bytes, suffix: str) -> list[str]:
         """The texts on a picture that is only in memory."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        known = self._known.get(sha256)
+        if known is not None:
+            return known
         with tempfile.NamedTemporaryFile(suffix=suffix) as file:
             file.write(data)
             file.flush()
-            return self.read(Path(file.name))
+            texts = self.read(Path(file.name))
+        self._known[sha256] = texts
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a", encoding="utf-8") as sink:
+                sink.write(json.dumps([sha256, texts], ensure_ascii=False) + "\n")
+        return texts
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
@@ -95,40 +125,84 @@ def png(pixels: Pixels) -> bytes:
     return data.tobytes()
 
 
-def run(data: Path, python: str, *, sample: int, profiles: Sequence[str] = ()) -> None:
-    """Prints the table. `data` holds receipts/ and pages/; `sample` is how many receipts are read."""
-    names = list(profiles) or list(PROFILES)
+def mcnemar(won: int, lost: int) -> float:
+    """Two-sided exact p of a split of `won + lost` changed lines (McNemar, Psychometrika 12, 1947)."""
+    changed = won + lost
+    if changed == 0:
+        return 1.0
+    tail = sum(math.comb(changed, each) for each in range(min(won, lost) + 1))
+    return min(1.0, 2.0 * tail / 2.0**changed)
+
+
+def run(
+    data: Path,
+    python: str,
+    *,
+    sample: int,
+    models: Sequence[str] = (),
+    remembered: Path | None = None,
+) -> None:
+    """Prints the tables. `data` holds receipts/ and pages/; `sample` is how many receipts are read."""
     pictures: list[Written] = [
         *list(receipts(data / "receipts"))[:sample],
         *pages(data / "pages"),
         *pages(data / "pages", "_photo.jpg"),
     ]
-    print(
-        f"OCR recall, {len(pictures)} pictures, lines read of all (won/lost against the picture before)"
+    print(f"OCR recall on {len(pictures)} pictures; won and lost against {PLAIN!r}")
+    with Reader(python, remembered) as reader:
+        for name in models or MODELS:
+            _model(reader, name, MODELS[name], pictures)
+
+
+def _model(reader: Reader, name: str, model: Model, pictures: Sequence[Written]) -> None:
+    print(f"\n{name}: at most {model.max_pixels} pixels, in multiples of {model.multiple_of}")
+    totals: dict[str, list[list[bool]]] = {each: [] for each in PROFILES}
+    for degradation, degrade in DEGRADATIONS.items():
+        sent: list[list[bool]] = []
+        read: dict[str, list[list[bool]]] = {each: [] for each in PROFILES}
+        size = dict.fromkeys(PROFILES, 0)
+        for picture in pictures:
+            degraded = png(degrade(picture.pixels()))
+            sent.append(lines_read(picture.lines, reader.read_bytes(degraded, ".png")))
+            for title, profile in PROFILES.items():
+                data, seen = prepared(degraded, profile, model)
+                size[title] += len(data)
+                read[title].append(lines_read(picture.lines, reader.read_bytes(seen, ".png")))
+        lines = sum(len(each) for each in sent)
+        print(f" {degradation}: as sent {_count(sent)} of {lines}", flush=True)
+        for title, lists in read.items():
+            totals[title] += lists
+            kilobytes = size[title] / len(pictures) / 1000
+            print(f"  {title:22s} {_row(lists, read[PLAIN])}  {kilobytes:.0f} kB", flush=True)
+    print(" all together:")
+    for title, lists in totals.items():
+        print(f"  {title:22s} {_row(lists, totals[PLAIN])}", flush=True)
+
+
+def prepared(data: bytes, profile: Profile, model: Model) -> tuple[bytes, bytes]:
+    """The prepared WebP of a picture, and a PNG of what the model's encoder sees of it."""
+    profile = replace(profile, max_pixels=model.max_pixels, multiple_of=model.multiple_of)
+    result = prepare(Job(data=data, profile=profile, crop_mode=CropMode.FORBID), Limits()).data
+    pixels = cv2.imdecode(np.frombuffer(result, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert pixels is not None
+    return result, png(model.sees(np.asarray(pixels, np.uint8)))
+
+
+def _count(lists: Sequence[Sequence[bool]]) -> int:
+    return sum(sum(each) for each in lists)
+
+
+def _row(lists: Sequence[Sequence[bool]], plain: Sequence[Sequence[bool]]) -> str:
+    pairs = [
+        (now, before)
+        for some, others in zip(lists, plain, strict=True)
+        for now, before in zip(some, others, strict=True)
+    ]
+    won = sum(now and not before for now, before in pairs)
+    lost = sum(before and not now for now, before in pairs)
+    better = sum(sum(a) > sum(b) for a, b in zip(lists, plain, strict=True))
+    worse = sum(sum(a) < sum(b) for a, b in zip(lists, plain, strict=True))
+    return (
+        f"{_count(lists):5d}  +{won} -{lost}  p {mcnemar(won, lost):.3f}"
+        f"  pictures +{better} -{worse}"
     )
-    with Reader(python) as reader:
-        for degradation, degrade in DEGRADATIONS.items():
-            before: list[bool] = []
-            after: dict[str, list[bool]] = {name: [] for name in names}
-            sent: dict[str, int] = dict.fromkeys(names, 0)
-            for picture in pictures:
-                degraded = png(degrade(picture.pixels()))
-                before += lines_read(picture.lines, reader.read_bytes(degraded, ".png"))
-                for name in names:
-                    job = Job(data=degraded, profile=PROFILES[name], crop_mode=CropMode.FORBID)
-                    prepared = prepare(job, Limits())
-                    sent[name] += len(prepared.data)
-                    read = reader.read_bytes(prepared.data, ".webp")
-                    after[name] += lines_read(picture.lines, read)
-            print(
-                f"\n{degradation}: before {sum(before)}/{len(before)} = {sum(before) / len(before):.3f}"
-            )
-            for name in names:
-                won = sum(b and not a for a, b in zip(before, after[name], strict=True))
-                lost = sum(a and not b for a, b in zip(before, after[name], strict=True))
-                recall = sum(after[name]) / len(before)
-                print(
-                    f"  {name:28s} {sum(after[name]):4d}/{len(before)} = {recall:.3f}"
-                    f"  +{won} -{lost}  {sent[name] / len(pictures) / 1000:.0f} kB",
-                    flush=True,
-                )

@@ -10,7 +10,7 @@ import pytest
 
 from bench.pictures_screens import phone_screen
 from kefu_preprocess.domain.advice import advice_for
-from kefu_preprocess.domain.quality import find_faults
+from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import QualityKind
 from tests.unit.preprocess.pictures import noise
 
@@ -29,7 +29,7 @@ def photo(seed: int = 3) -> Pixels:
 
 
 def kinds(pixels: Pixels) -> set[QualityKind]:
-    return {each.kind for each in find_faults(pixels, "en")}
+    return {each.kind for each in examine(pixels, "en").findings}
 
 
 def test_good_pictures_have_no_faults() -> None:
@@ -44,10 +44,10 @@ def test_good_pictures_have_no_faults() -> None:
 @pytest.mark.parametrize("sigma", [2.5, 4.0, 6.0])
 def test_blur_is_found_and_grows(sigma: float) -> None:
     pixels = np.asarray(cv2.GaussianBlur(photo(), (0, 0), sigma), np.uint8)
-    (found,) = [each for each in find_faults(pixels, "en") if each.kind is QualityKind.BLUR]
+    (found,) = [each for each in examine(pixels, "en").findings if each.kind is QualityKind.BLUR]
     assert found.value > 3.5
     worse = np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
-    (more,) = [each for each in find_faults(worse, "en") if each.kind is QualityKind.BLUR]
+    (more,) = [each for each in examine(worse, "en").findings if each.kind is QualityKind.BLUR]
     assert more.value > found.value
 
 
@@ -73,7 +73,7 @@ def test_a_reflection_is_glare_and_a_white_page_is_not() -> None:
 
 
 def test_a_thumbnail_is_too_small() -> None:
-    found = find_faults(np.ascontiguousarray(photo()[:180, :200]), "en")
+    found = examine(np.ascontiguousarray(photo()[:180, :200]), "en").findings
     assert QualityKind.TOO_SMALL in {each.kind for each in found}
 
 

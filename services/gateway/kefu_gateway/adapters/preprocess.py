@@ -87,6 +87,7 @@ def profile_of(card: ModelCard) -> pb.Profile:
         min_pixels=wanted.min_pixels,
         contrast=wanted.contrast,
         sharpen=wanted.sharpen,
+        sharpen_blurred=wanted.sharpen_blurred,
         clahe=wanted.clahe,
         webp_quality=wanted.webp_quality,
         multiple_of=wanted.multiple_of,

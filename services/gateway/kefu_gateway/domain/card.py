@@ -28,6 +28,7 @@ class PreprocessProfile:
     min_pixels: int
     contrast: float | None
     sharpen: float | None
+    sharpen_blurred: float | None
     clahe: float | None
     webp_quality: int | None
     multiple_of: int
@@ -89,6 +90,7 @@ class ModelCard:
                     min_pixels=int(picture.get("min_pixels", 0)),
                     contrast=preprocess.get("contrast"),
                     sharpen=preprocess.get("sharpen"),
+                    sharpen_blurred=preprocess.get("sharpen_blurred"),
                     clahe=preprocess.get("clahe"),
                     webp_quality=preprocess.get("webp_quality"),
                     multiple_of=int(preprocess.get("multiple_of", 1)),

@@ -18,6 +18,9 @@ from kefu_preprocess.domain.decode import Pixels
 # Radius 1 of Pillow's UnsharpMask; beyond two sigmas a Gaussian adds less than one grey level here.
 _SIGMA = 1.0
 _KERNEL = (5, 5)
+# Width of the sharper edges, in pixels of the prepared picture, from which it counts as blurred. Sharpening helped from
+# 2.8 on and changed nothing below (docs/pictures.md).
+BLURRED = 2.7
 # Tiles of CLAHE over the shorter and the longer side (Zuiderveld, Graphics Gems IV, 1994).
 _TILES = 8
 

@@ -24,7 +24,7 @@ from kefu_preprocess.domain.encode import encode_webp
 from kefu_preprocess.domain.fit import resize, target_size
 from kefu_preprocess.domain.formats import Format, admit
 from kefu_preprocess.domain.marks import draw_marks
-from kefu_preprocess.domain.quality import find_faults
+from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import Box, Crop, Element, Finding, Job, Limits, Prepared, Report
 
 _NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
@@ -43,6 +43,8 @@ class Canvas:
     icc: bytes | None = None
     crop: Crop = field(default_factory=Crop)
     quality: tuple[Finding, ...] = ()
+    # Width in pixels of its sharper edges, None where nothing has contrast; follows every change of size.
+    edges: float | None = None
     elements: tuple[Element, ...] = ()
     data: bytes = b""
     marked: bytes = b""
@@ -107,7 +109,8 @@ def _crop(canvas: Canvas) -> None:
 
 
 def _quality(canvas: Canvas) -> None:
-    canvas.quality = find_faults(canvas.pixels, canvas.job.language)
+    found = examine(canvas.pixels, canvas.job.language)
+    canvas.quality, canvas.edges = found.findings, found.edges
 
 
 def _elements(canvas: Canvas) -> None:
@@ -133,6 +136,8 @@ def _fit(canvas: Canvas) -> None:
     rows, columns = canvas.pixels.shape[:2]
     width, height = target_size(columns, rows, canvas.job.profile)
     canvas.pixels = resize(canvas.pixels, width, height)
+    if canvas.edges is not None:
+        canvas.edges *= width / columns
     if (width, height) != (columns, rows) or canvas.reduction > 1:
         canvas.done.append(f"fit {width / columns / canvas.reduction:.2f}")
 
@@ -153,11 +158,14 @@ def _adapt(canvas: Canvas) -> None:
 
 def _enhance(canvas: Canvas) -> None:
     profile = canvas.job.profile
-    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, profile.contrast, profile.sharpen)
+    sharpen = profile.sharpen
+    if canvas.edges is not None and canvas.edges >= enhance.BLURRED:
+        sharpen = max(sharpen, profile.sharpen_blurred)
+    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, profile.contrast, sharpen)
     if profile.contrast != 1.0:
         canvas.done.append(f"contrast {profile.contrast:.2f}")
-    if profile.sharpen != 0.0:
-        canvas.done.append(f"sharpen {profile.sharpen:.2f}")
+    if sharpen != 0.0:
+        canvas.done.append(f"sharpen {sharpen:.2f}")
 
 
 def _encode(canvas: Canvas) -> None:

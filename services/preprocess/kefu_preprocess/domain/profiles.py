@@ -16,6 +16,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_pixels": (0, 12_000_000),
     "contrast": (0.5, 3.0),
     "sharpen": (0.0, 5.0),
+    "sharpen_blurred": (0.0, 5.0),
     "clahe": (0.0, 10.0),
     "webp_quality": (0, 100),
     "multiple_of": (1, 256),

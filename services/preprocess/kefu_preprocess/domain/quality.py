@@ -7,6 +7,7 @@ before they complain of light.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -29,7 +30,15 @@ _DRAWN = 0.45
 _Measure = tuple[float, float] | None
 
 
-def find_faults(pixels: Pixels, language: str) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """`edges`: width of the sharper edges in pixels, None where nothing has contrast."""
+
+    findings: tuple[Finding, ...]
+    edges: float | None
+
+
+def examine(pixels: Pixels, language: str) -> Quality:
     """Faults of an RGB picture. `language` is BCP 47: advice is in Chinese for zh, else in English."""
     views = _Views(pixels)
     findings = []
@@ -46,7 +55,7 @@ def find_faults(pixels: Pixels, language: str) -> tuple[Finding, ...]:
                     advice=advice_for(kind, language),
                 )
             )
-    return tuple(sorted(findings, key=lambda each: -each.severity))
+    return Quality(tuple(sorted(findings, key=lambda each: -each.severity)), views.edges)
 
 
 class _Views:
@@ -61,6 +70,7 @@ class _Views:
         self.small: Grey = _grey(np.asarray(coarse, np.uint8))
         self.piece: Grey = _grey(np.ascontiguousarray(_most_detailed(pixels, self.small)))
         self.drawn = _share_of_equal(self.piece) > _DRAWN
+        self.edges = edge_width(self.piece)
 
 
 def _share_of_equal(grey: Grey) -> float:
@@ -98,7 +108,7 @@ def _blur(views: _Views) -> _Measure:
     After Marziliano et al., "A no-reference perceptual blur metric", ICIP 2002. A blur of sigma pixels makes a step 2.5
     sigma wide. Grain adds to both parts alike, so that a noisy picture does not pass for a sharp one.
     """
-    value = edge_width(views.piece)
+    value = views.edges
     if value is None or value <= _WIDE:
         return None
     return (value - _WIDE) / 6 + 0.2, value

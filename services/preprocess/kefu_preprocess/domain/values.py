@@ -45,6 +45,8 @@ class Profile:
     min_pixels: int = 0
     contrast: float = 1.3
     sharpen: float = 1.5
+    # Unsharp mask strength for blurred pictures alone; the stronger of the two is used.
+    sharpen_blurred: float = 0.0
     clahe: float = 0.0
     webp_quality: int = 80
     multiple_of: int = 1

@@ -49,6 +49,7 @@ def to_profile(profile: pb.Profile) -> Profile:
         min_pixels=profile.min_pixels,
         contrast=_number(profile.contrast) if profile.HasField("contrast") else usual.contrast,
         sharpen=_number(profile.sharpen) if profile.HasField("sharpen") else usual.sharpen,
+        sharpen_blurred=_number(profile.sharpen_blurred),
         clahe=_number(profile.clahe),
         webp_quality=(
             profile.webp_quality if profile.HasField("webp_quality") else usual.webp_quality

@@ -17,6 +17,15 @@ _EDGE_SHARE, _EDGE_STEP = 0.72, 3
 _CONTENT_SHARE, _CONTENT_STEP = 0.004, 22
 _FRINGE = 0.3
 _RIBBON_FROM = 0.8
+# A seam between two lively pictures: this much of the row steps by so many levels, to any side, and so many times more
+# than in the usual row around it.
+_SEAM_SHARE, _SEAM_STEP, _SEAM_TIMES = 0.3, 10, 4.0
+# What is left standing above an edge, over the device's shorter side: JPEG smears an edge over a row or two, and a row
+# of the bar that stays hurts nobody, while one of the content is lost.
+_GRACE = 0.0025
+# How far from the glyphs to the symmetric end a bar without an edge is cut: where it ends is a guess, and content may
+# begin sooner than its designer's padding; less far where something is seen between them.
+_TRUSTED, _OVERLAID = 0.7, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,10 @@ class Boundary:
 
 def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
     """The end of a bar whose glyphs stand from `top` to `bottom` (exclusive). None where there is no room for a cut."""
-    # One row less than the exact mirror image: a row of the bar left over hurts nobody, one of the content does.
     symmetric = top + bottom - 1
+    grace = max(strip.scale, round(_GRACE * strip.unit))
+    # No cut above this: a whole row of the original below the glyphs, whose lowest row may be hardly visible.
+    least = bottom + 2 * strip.scale
     # A taller band than that was never seen: a translucent one under a camera hole is 1.3 times the symmetric one.
     deepest = min(strip.height - 4, max(int(symmetric * 1.4), bottom + (bottom - top)))
     if bottom + 1 >= deepest:
@@ -45,15 +56,22 @@ def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
     overlay = content <= fringe + 3
     clear = 0 if overlay else content - bottom
     if edge is not None and (overlay or edge <= content + 3):
-        return Boundary(edge, True, clear)
+        return Boundary(min(edge, max(least, edge - grace)), True, clear)
     if overlay:
-        # Something lies under the glyphs themselves (a photo, a map): there is no edge to be kept clear of.
-        return Boundary(min(symmetric, deepest), False, 0)
+        # Something lies under the glyphs themselves: a photo, a map, or an app's own text that nearly touches them.
+        # Where it begins cannot be seen, unless a seam goes through all of it.
+        end = _part_of_way(least, symmetric, _OVERLAID)
+        seam = _first_seam(rows, bottom + 1, end + grace + 1)
+        return Boundary(end if seam is None else min(seam, max(least, seam - grace)), False, 0)
     # Soft content is seen a row or two late.
     content -= 2
     if content > symmetric:
-        return Boundary(symmetric, False, clear)
+        return Boundary(_part_of_way(least, symmetric, _TRUSTED), False, clear)
     return Boundary((bottom + content + 1) // 2, False, clear)
+
+
+def _part_of_way(least: int, symmetric: int, share: float) -> int:
+    return least + max(0, round(share * (symmetric - least)))
 
 
 def _first_edge(rgb: Pixels, first: int, last: int) -> int | None:
@@ -71,10 +89,17 @@ def _first_edge(rgb: Pixels, first: int, last: int) -> int | None:
     if not wide.any():
         return None
     begin = int(wide.argmax())
-    end = begin + int(np.append(wide[begin:], False).argmin())
-    # A band's edge may be spread over two or three rows: take the steepest.
-    strengths = np.abs(np.median(steps[begin:end], axis=1)).max(axis=1)
-    return first + begin + int(strengths.argmax())
+    # A band's edge may be spread over two or three rows: where it begins, content may begin.
+    return first + begin
+
+
+def _first_seam(rows: NDArray[np.int16], first: int, last: int) -> int | None:
+    """The first row of another picture, where one is pasted below another: nearly every column steps, each to its own
+    side, which no edge of one colour does."""
+    share = (np.abs(rows[first:last] - rows[first - 1 : last - 1]) >= _SEAM_STEP).mean(axis=1)
+    usual = float(np.median(share))
+    found = (share >= _SEAM_SHARE) & (share >= _SEAM_TIMES * usual)
+    return first + int(found.argmax()) if found.any() else None
 
 
 def row_shares(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

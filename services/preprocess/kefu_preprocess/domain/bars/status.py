@@ -104,8 +104,8 @@ def _evidence(strip: Strip, row: Row) -> float:
             sum_ += 0.22
     if row.clock is not None and row.place is Place.NOWHERE:
         return 0.0
-    if row.others:
-        # Two clocks side by side are two phones on one picture.
+    if row.others or _twice(strip, row):
+        # Two clocks, or two Wi-Fi fans, side by side are two phones on one picture.
         return 0.0
     gap = _widest_gap(strip, row)
     if gap < 0.1:
@@ -113,6 +113,15 @@ def _evidence(strip: Strip, row: Row) -> float:
     if not strip.portrait:
         sum_ -= _landscape_doubt(strip, row)
     return sum_
+
+
+def _twice(strip: Strip, row: Row) -> bool:
+    """Whether a sign that a phone has once stands on the row twice, far apart. Signal bars may: there are two cards."""
+    for sign in (Sign.WIFI, Sign.BATTERY):
+        places = [each.left for each in row.pictograms if each.sign is sign]
+        if places and max(places) - min(places) > 0.3 * strip.width:
+            return True
+    return False
 
 
 def _short_text_on_the_left(strip: Strip, row: Row) -> bool:
