@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--model", action="append", help="model to load (several times for several)")
     serve.add_argument("--status-file", type=Path, help="where the JSON status goes")
     pull = commands.add_parser("pull", help="fetch models' weights and tokenizers, checked")
-    pull.add_argument("model", nargs="+", help="names in the model repository")
+    pull.add_argument(
+        "model", nargs="*", help="names in the model repository; none: those of KEFU_MODELS"
+    )
     pull.add_argument(
         "--to", type=Path, help="folder that gets a folder a model (KEFU_WEIGHTS_DIR)"
     )
@@ -80,9 +82,10 @@ def _pull(options: argparse.Namespace, settings: Settings) -> int:
         settings = replace(settings, pull_source=options.source)
     if options.to is not None:
         settings = replace(settings, weights=options.to)
-    if len(options.model) > 1 and (options.revision or options.from_path):
+    models = options.model or settings.model_names
+    if len(models) > 1 and (options.revision or options.from_path):
         raise SetupError("--revision and --from-path are of one model: pull one at a time")
-    for model in options.model:
+    for model in models:
         pull(model, settings, from_path=options.from_path, revision=options.revision)
     return 0
 
