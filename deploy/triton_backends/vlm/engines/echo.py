@@ -108,6 +108,7 @@ class EchoEngine:
         self._device = _Device(self._closed, most, context.meter)
         self._settings = context.card.settings
         self._answers = itertools.count(1)
+        self._meter = context.meter
 
     def start(self) -> None:
         """Has nothing to load, and takes as long as it is told."""
@@ -165,6 +166,7 @@ class EchoEngine:
 
     def _flush(self, ready: list[Chunk], emit: Callable[[Chunk], None]) -> None:
         if ready:
+            self._meter.add("kefu_vlm_progress_total", len(ready))
             emit(
                 Chunk(
                     token_ids=tuple(i for c in ready for i in c.token_ids),

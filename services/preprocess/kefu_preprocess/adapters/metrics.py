@@ -87,8 +87,11 @@ class PrometheusObserver:
             ["cause"],
             registry=registry,
         )
+        # A share needs both of its sides from the start.
         for cause in ("crash", "hang"):
             self._ended.labels(cause)
+        for result in ("hit", "miss"):
+            self._cache.labels(result)
 
     def watch(self, load: _Load) -> None:
         """Shows the queue of `load`, read when Prometheus asks."""
