@@ -55,6 +55,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.seen: list[Seen] = []
         self.metadata: list[dict[str, str]] = []
         self.cancelled = 0
+        # PEM, as shown by whoever asked whether we live.
+        self.certificates: set[bytes] = set()
         self.running = 0
         self.go_on = asyncio.Event()
         self.paused = asyncio.Event()
@@ -70,12 +72,18 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def __aexit__(self, *exc: object) -> None:
         await self.stop()
 
-    async def start(self, address: str = "127.0.0.1:0") -> None:
-        """Listens; with the address of an earlier start, as a restarted server would."""
+    async def start(
+        self, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+    ) -> None:
+        """Listens; with the address of an earlier start, as a restarted server would. With `credentials`: TLS."""
         options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(options=options)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        port = self._server.add_insecure_port(address)
+        port = (
+            self._server.add_insecure_port(address)
+            if credentials is None
+            else self._server.add_secure_port(address, credentials)
+        )
         self.address = f"127.0.0.1:{port}"
         await self._server.start()
 
@@ -87,6 +95,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ServerLive(
         self, request: service_pb2.ServerLiveRequest, context: grpc.aio.ServicerContext
     ) -> service_pb2.ServerLiveResponse:
+        self.certificates.update(context.auth_context().get("x509_pem_cert", ()))
         return service_pb2.ServerLiveResponse(live=True)
 
     async def ModelStreamInfer(
