@@ -53,7 +53,9 @@ class Account:
             )
         )
         await resources.enter_async_context(
-            self._accounts.admission.slot(prompt + answer, deadline)
+            self._accounts.admission.slot(
+                prompt + answer, deadline, tenant=self._tenant, weight=rules.weight
+            )
         )
         self._bill.begin(whole=whole)
         self._accounts.telemetry.running(self._tenant, 1)
