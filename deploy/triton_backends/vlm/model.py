@@ -15,6 +15,7 @@ import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
+import traceback  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -131,9 +132,12 @@ class TritonPythonModel:
             self._meter.add("kefu_vlm_completion_tokens_total", chunk.usage.completion)
 
     def _fail(self, sender: Any, error: Exception) -> bool:
-        """Logs what broke; the caller learns only that something did."""
+        """Logs what broke, and where; the caller learns only that something did. Not the error's own words: they may
+        quote the customer's."""
         self._meter.add("kefu_vlm_failed_total")
-        self._log.log_error(f"engine {self._card.engine} failed: {type(error).__name__}: {error}")
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"
+        self._log.log_error(f"engine {self._card.engine} failed: {where}")
         return _refuse(
             sender, ContractError("engine_failed", "the engine could not finish this request")
         )

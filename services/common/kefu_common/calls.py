@@ -72,10 +72,9 @@ def note(**facts: Any) -> None:
 class Passing:
     """A caller's span in a process that makes none itself: passed on, and named in the log."""
 
-    sampled = False
-
     def __init__(self, traceparent: str) -> None:
         self.trace_id = traceparent[3:35]
+        self.sampled = bool(int(traceparent[-2:], 16) & 1)
         self.headers: Metadata = ((TRACEPARENT_KEY, traceparent),)
 
 
@@ -95,9 +94,10 @@ def outgoing() -> Metadata | None:
 
 
 def trace_headers() -> Metadata | None:
-    """The same for a server that is not ours: the trace alone."""
+    """The same for Triton: the trace alone, and only one that somebody will see. It records every request that brings a
+    `traceparent`, whatever the flag in it says (tried with 2.51)."""
     span = current_span.get()
-    return None if span is None else span.headers
+    return span.headers if span is not None and span.sampled else None
 
 
 def exemplar() -> dict[str, str] | None:

@@ -124,6 +124,7 @@ class TritonServer:
             *([f"--http-address={s.host}", f"--http-port={s.http_port}"] if s.http_port else []),
             *closed_arguments(self._admin_key, http=bool(s.http_port), flags=self._layout.flags),
             *self._aging(),
+            *self._tracing(),
             f"--metrics-address={s.host}",
             f"--metrics-port={s.metrics_port}",
             f"--exit-timeout-secs={max(1, round(s.drain_timeout))}",
@@ -131,6 +132,19 @@ class TritonServer:
             f"--backend-config=python,shm-region-prefix-name={run.shm_prefix}",
             f"--backend-config=vlm,shm-region-prefix-name={run.shm_prefix}",
             "--log-info=true",
+        ]
+
+    def _tracing(self) -> list[str]:
+        url = self._settings.traces_url
+        if not url:
+            return []
+        return [
+            "--trace-config=mode=opentelemetry",
+            "--trace-config=level=TIMESTAMPS",
+            # None of its own: only requests that a sampled caller sent with a `traceparent`.
+            "--trace-config=rate=0",
+            f"--trace-config=opentelemetry,url={url}",
+            "--trace-config=opentelemetry,resource=service.name=triton",
         ]
 
     def _aging(self) -> list[str]:

@@ -81,6 +81,11 @@ class Settings:
         minimum=0,
         maximum=86_400,
     )
+    traces_url: str = setting(
+        "KEFU_TRITON_TRACES_URL",
+        "",
+        "where Triton sends its own spans, OTLP over HTTP: http://collector:4318/v1/traces; empty: it makes none",
+    )
     probe_seconds: float = setting(
         "KEFU_TRITON_PROBE_SECONDS", 10.0, "time between two probes of a model", minimum=0.2
     )

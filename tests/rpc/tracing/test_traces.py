@@ -170,6 +170,7 @@ async def test_what_the_caller_does_not_sample_is_passed_on_and_not_recorded(hou
     assert {span.trace_id for span in house.collector.spans} == {TRACE}
     assert house.sidecar.metadata[0]["traceparent"].startswith(f"00-{'3' * 32}-")
     assert house.sidecar.metadata[0]["traceparent"].endswith("-00")
+    assert "traceparent" not in house.triton.metadata[0], "Triton would record it"
 
 
 @pytest.mark.parametrize("house", [{"traces": "off"}], indirect=True)
@@ -193,10 +194,9 @@ async def test_latency_histograms_lead_to_a_trace() -> None:
     """Exemplars: OpenMetrics alone shows them."""
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry)
-    span = Passing(caller()[1])
-    current_span.set(span)
+    current_span.set(Passing(caller(sampled=False)[1]))
     telemetry.first_token("tiny", 0.1)
     assert TRACE not in generate_latest(registry).decode(), "nobody will see that trace"
-    span.sampled = True
+    current_span.set(Passing(caller()[1]))
     telemetry.first_token("tiny", 0.1)
     assert f'# {{trace_id="{TRACE}"}}' in generate_latest(registry).decode()

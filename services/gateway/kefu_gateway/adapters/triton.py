@@ -1,5 +1,7 @@
 """The model host: Triton's gRPC protocol (KServe v2 plus ModelStreamInfer) and the tensor contract of every VLM.
 
+A model of Triton's own vLLM backend speaks other tensors (`dialects.py`, `stock.py`); all else is the same.
+
     host = TritonHost(channel, StallLimits())
     async with aclosing(host.infer(inference, timeout=30.0)) as chunks: ...
 
@@ -26,6 +28,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from kefu_common.calls import trace_headers
 from kefu_common.errors import KefuError, Reason
+from kefu_gateway.adapters.dialects import Dialects
 from kefu_gateway.domain.ports import Inference, Sampling, TokenChunk
 
 log = structlog.get_logger()
@@ -64,9 +67,15 @@ class TritonHost:
     """Speaks the tensor contract over one channel."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, stall: StallLimits, *, prober: TritonHost | None = None
+        self,
+        channel: grpc.aio.Channel,
+        stall: StallLimits,
+        *,
+        prober: TritonHost | None = None,
+        dialects: Dialects | None = None,
     ) -> None:
-        """`prober` asks what `probe` asks."""
+        """`prober` asks what `probe` asks. `dialects`: which tensors each model speaks; none: the contract's."""
+        self._dialects = dialects or Dialects({}, contract=ContractDialect())
         self._prober = prober or self
         self._stall = stall
         self._last_token: dict[str, float] = {}
@@ -75,15 +84,18 @@ class TritonHost:
     def use(self, channel: grpc.aio.Channel) -> None:
         """From now on asks over this channel; what runs stays on the old one."""
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        self._dialects.forget()
         if self._prober is not self:
             self._prober.use(channel)
 
     async def infer(
         self, inference: Inference, *, timeout: float
     ) -> AsyncGenerator[TokenChunk, None]:
+        dialect = await self._dialects.of(inference.model, self._stub)
+        request, reader = dialect.request(inference), dialect.reader(inference)
         call = self._stub.ModelStreamInfer(metadata=trace_headers(), timeout=timeout)
         try:
-            await call.write(build_request(inference))
+            await call.write(request)
             await call.done_writing()
             started = finished = False
             while True:
@@ -95,8 +107,9 @@ class TritonHost:
                 if response is _EOF:
                     break
                 if response.error_message:
-                    raise _host_error(response.error_message, inference.model)
-                chunk = read_response(response.infer_response)
+                    words = response.error_message
+                    raise dialect.error(words) or _host_error(words, inference.model)
+                chunk = reader.read(response.infer_response)
                 if chunk is None:
                     continue
                 started = True
@@ -149,6 +162,22 @@ class TritonHost:
         async with aclosing(self._prober.infer(inference, timeout=timeout)) as chunks:
             async for _ in chunks:
                 pass
+
+
+class ContractDialect:
+    """The tensors of our own backend, and its own errors; see `dialects.Dialect`."""
+
+    def request(self, inference: Inference) -> service_pb2.ModelInferRequest:
+        return build_request(inference)
+
+    def reader(self, inference: Inference) -> ContractDialect:
+        return self
+
+    def read(self, response: service_pb2.ModelInferResponse) -> TokenChunk | None:
+        return read_response(response)
+
+    def error(self, words: str) -> KefuError | None:
+        return None
 
 
 def build_request(inference: Inference) -> service_pb2.ModelInferRequest:
@@ -224,8 +253,10 @@ def _bytes_value(raw: bytes) -> bytes:
 
 def _host_error(message: str, model: str) -> KefuError:
     """What Triton or the backend said in a response, as one of our reasons. Its words go to the log only."""
-    log.warning("model server refused", model=model, words=message[:500])
     found = _BACKEND_ERROR.search(message)
+    # The backend's sentence may quote the request; the server's own speak of itself.
+    words = found[0] if found is not None else message[:500]
+    log.warning("model server refused", model=model, words=words)
     if found is not None:
         reason = _BACKEND_REASONS.get(found[1], Reason.INTERNAL)
         return KefuError(reason, _SENTENCES.get(reason, "something went wrong on our side"))
