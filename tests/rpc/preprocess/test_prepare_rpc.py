@@ -78,6 +78,19 @@ async def test_the_same_request_gives_the_same_bytes_and_the_second_comes_from_t
     assert other.data != first.data
 
 
+async def test_the_same_picture_sent_twice_at_once_is_prepared_once(stub: Stub) -> None:
+    shot = encoded(noise(210, 310, seed=9), "PNG")
+    answers = await asyncio.gather(
+        *(stub.Prepare(pb.PrepareRequest(data=shot), timeout=10) for _ in range(4))
+    )
+    assert len({each.data for each in answers}) == 1
+    assert sorted(each.report.cached for each in answers) == [False, True, True, True]
+    # Another caller's copy is his own: nobody learns that somebody else sent it.
+    other = await stub.Prepare(pb.PrepareRequest(data=shot, cache_scope="b"), timeout=10)
+    assert not other.report.cached
+    assert other.data == answers[0].data
+
+
 async def test_nothing_of_the_original_but_its_pixels_is_passed_on(stub: Stub) -> None:
     exif = Image.Exif()
     exif[0x010E] = "the customer's kitchen"

@@ -61,10 +61,21 @@ class SidecarPreparer:
         return PreparedPicture(data=response.data, report=report_from_proto(response.report))
 
     async def render(
-        self, data: bytes, media_type: str, *, max_pages: int, max_pixels: int, timeout: float
+        self,
+        data: bytes,
+        media_type: str,
+        *,
+        tenant: str,
+        max_pages: int,
+        max_pixels: int,
+        timeout: float,
     ) -> Sequence[RenderedPage]:
         request = pb.RenderDocumentRequest(
-            data=data, media_type=media_type, max_pages=max_pages, max_pixels=max_pixels
+            data=data,
+            media_type=media_type,
+            max_pages=max_pages,
+            max_pixels=max_pixels,
+            cache_scope=tenant,
         )
         try:
             response = await self._stub.RenderDocument(

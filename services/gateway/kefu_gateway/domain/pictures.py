@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kefu_common.errors import KefuError, Reason
+from kefu_common.single_flight import SingleFlight
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.ports import PicturePreparer, PreparedPicture
 from kefu_gateway.domain.question import PicturePart
@@ -54,6 +55,7 @@ class PictureShelf:
         self._cache_bytes = cache_bytes
         self._held = 0
         self._cache: OrderedDict[_Key, PreparedPicture] = OrderedDict()
+        self._flight: SingleFlight[_Key, PreparedPicture] = SingleFlight()
 
     async def prepare(
         self,
@@ -71,12 +73,24 @@ class PictureShelf:
         found = self._take(key)
         if found is not None:
             return found
-        prepared = await self._preparer.prepare(
-            part, data, card, tenant=tenant, language=language, timeout=timeout
-        )
-        prepared = replace(prepared, id="|".join(map(str, key[1:])))
-        self._hold(key, prepared)
-        return prepared
+
+        async def work() -> PreparedPicture:
+            prepared = await self._preparer.prepare(
+                part, data, card, tenant=tenant, language=language, timeout=timeout
+            )
+            prepared = replace(prepared, id="|".join(map(str, key[1:])))
+            self._hold(key, prepared)
+            return prepared
+
+        joining = key in self._flight
+        try:
+            prepared, joined = await self._flight.do(key, work)
+        except KefuError as error:
+            if not joining or error.reason is not Reason.DEADLINE_EXCEEDED:
+                raise
+            # The other caller had less time left than this one.
+            prepared, joined = await self._flight.do(key, work)
+        return _once_more(prepared) if joined else prepared
 
     async def keep(self, tenant: str, data: bytes) -> str:
         """Stores the bytes as sent, for the session's later rounds; their hash."""
@@ -108,7 +122,7 @@ class PictureShelf:
         if found is None:
             return None
         self._cache.move_to_end(key)
-        return replace(found, report=replace(found.report, cached=True, milliseconds=0.0))
+        return _once_more(found)
 
     def _hold(self, key: _Key, prepared: PreparedPicture) -> None:
         if key in self._cache or len(prepared.data) > self._cache_bytes:
@@ -118,3 +132,8 @@ class PictureShelf:
         while self._held > self._cache_bytes:
             _, dropped = self._cache.popitem(last=False)
             self._held -= len(dropped.data)
+
+
+def _once_more(prepared: PreparedPicture) -> PreparedPicture:
+    """As it is reported where another request's work gave it."""
+    return replace(prepared, report=replace(prepared.report, cached=True, milliseconds=0.0))

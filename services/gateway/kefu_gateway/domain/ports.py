@@ -55,9 +55,17 @@ class DocumentRenderer(Protocol):
     """The sidecar."""
 
     async def render(
-        self, data: bytes, media_type: str, *, max_pages: int, max_pixels: int, timeout: float
+        self,
+        data: bytes,
+        media_type: str,
+        *,
+        tenant: str,
+        max_pages: int,
+        max_pixels: int,
+        timeout: float,
     ) -> Sequence[RenderedPage]:
-        """Every page of a document in order, each of at most `max_pixels`. The same document gives the same bytes.
+        """Every page of a document in order, each of at most `max_pixels`. The same document gives the same bytes; what
+        is remembered of it serves its tenant alone.
         Raises KefuError whose field is "data" or "media_type"; TOO_MANY_PICTURES where it has more than `max_pages`."""
         ...
 

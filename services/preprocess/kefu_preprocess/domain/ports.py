@@ -21,13 +21,13 @@ class Workers(Protocol):
 
 
 class Cache(Protocol):
-    """Prepared pictures by key, bounded by bytes."""
+    """Prepared pictures and drawn documents by key, bounded by bytes."""
 
-    def get(self, key: str) -> Prepared | None:
-        """The picture, or None."""
+    def get(self, key: str) -> Prepared | Rendered | None:
+        """The picture or the document's pages, or None."""
         ...
 
-    def put(self, key: str, prepared: Prepared) -> None:
+    def put(self, key: str, result: Prepared | Rendered) -> None:
         """Keeps it, and forgets the least recently used ones."""
         ...
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import astuple, dataclass, field
 
 from kefu_common.errors import KefuError
+from kefu_common.single_flight import SingleFlight
 from kefu_preprocess.domain.documents import admit_document
 from kefu_preprocess.domain.formats import admit
 from kefu_preprocess.domain.headers import admit_size
@@ -40,6 +41,9 @@ class Preparation:
         self._workers = workers
         self._cache = cache
         self._observer = observer
+        # A customer's app sends the same screenshot twice within a second: one worker prepares it.
+        self._preparing: SingleFlight[str, Prepared] = SingleFlight()
+        self._rendering: SingleFlight[str, Rendered] = SingleFlight()
 
     async def prepare(self, job: Job) -> Outcome:
         """Raises KefuError; fields are those of PrepareRequest."""
@@ -59,7 +63,7 @@ class Preparation:
         start = time.perf_counter()
         try:
             admit_document(job, self._limits)
-            rendered = await self._workers.render(job)
+            rendered = await self._render(job)
         except KefuError as error:
             self._observer.rejected(job, error, seconds=time.perf_counter() - start)
             raise
@@ -73,13 +77,31 @@ class Preparation:
         sha256 = await _sha256(job.data)
         key = _key(sha256, job)
         prepared = self._cache.get(key)
-        cached = prepared is not None
-        if prepared is None:
-            prepared = await self._workers.run(job)
-            self._cache.put(key, prepared)
+        cached = isinstance(prepared, Prepared)
+        if not isinstance(prepared, Prepared):
+            prepared, cached = await self._preparing.do(key, lambda: self._run(key, job))
         return Outcome(
             prepared=prepared, sha256=sha256, seconds=time.perf_counter() - start, cached=cached
         )
+
+    async def _run(self, key: str, job: Job) -> Prepared:
+        prepared = await self._workers.run(job)
+        self._cache.put(key, prepared)
+        return prepared
+
+    async def _render(self, job: RenderJob) -> Rendered:
+        wanted = (job.max_pages, job.max_pixels, job.media_type, job.cache_scope)
+        key = f"{await _sha256(job.data)} pages {wanted!r}"
+        found = self._cache.get(key)
+        if isinstance(found, Rendered):
+            return found
+        rendered, _ = await self._rendering.do(key, lambda: self._draw(key, job))
+        return rendered
+
+    async def _draw(self, key: str, job: RenderJob) -> Rendered:
+        rendered = await self._workers.render(job)
+        self._cache.put(key, rendered)
+        return rendered
 
 
 async def _sha256(data: bytes) -> str:

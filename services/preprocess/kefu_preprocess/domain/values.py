@@ -152,6 +152,7 @@ class RenderJob:
     media_type: str = ""
     max_pages: int = 10
     max_pixels: int = 4_000_000
+    cache_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

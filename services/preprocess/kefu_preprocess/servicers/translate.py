@@ -91,6 +91,7 @@ def to_render_job(request: pb.RenderDocumentRequest) -> RenderJob:
         media_type=request.media_type,
         max_pages=request.max_pages or usual.max_pages,
         max_pixels=request.max_pixels or usual.max_pixels,
+        cache_scope=request.cache_scope,
     )
 
 

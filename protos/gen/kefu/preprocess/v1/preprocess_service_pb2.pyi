@@ -64,16 +64,18 @@ class PrepareResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., report: _Optional[_Union[_picture_pb2.PictureReport, _Mapping]] = ..., marked: _Optional[bytes] = ...) -> None: ...
 
 class RenderDocumentRequest(_message.Message):
-    __slots__ = ("data", "media_type", "max_pages", "max_pixels")
+    __slots__ = ("data", "media_type", "max_pages", "max_pixels", "cache_scope")
     DATA_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     MAX_PAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     media_type: str
     max_pages: int
     max_pixels: int
-    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., max_pages: _Optional[int] = ..., max_pixels: _Optional[int] = ...) -> None: ...
+    cache_scope: str
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., max_pages: _Optional[int] = ..., max_pixels: _Optional[int] = ..., cache_scope: _Optional[str] = ...) -> None: ...
 
 class RenderedPage(_message.Message):
     __slots__ = ("page", "data", "media_type", "size")

@@ -129,6 +129,7 @@ class Gather(Telling):
             pages = await self._renderer.render(
                 data,
                 media_type,
+                tenant=turn.question.tenant,
                 max_pages=self._most(turn),
                 max_pixels=min(self._limits.picture_pixels, turn.card.preprocess.max_pixels),
                 timeout=timeout,
