@@ -93,8 +93,6 @@ class Scheduler:
         with torch.inference_mode():
             while not self._closing:
                 self._safely()
-                self._meter.set("kefu_vlm_busy_slots", len(self._batch.rows))
-                self._meter.set("kefu_transformers_waiting_rows", len(self._waiting))
         for row in (*self._batch.rows, *self._waiting):
             row.fail(ContractError("shutting_down", "the model is being unloaded"))
         self._batch.clear()
@@ -112,6 +110,8 @@ class Scheduler:
     def _once(self) -> None:
         self._drop([row for row in self._batch.rows if row.gone])
         self._read_now = self._joining()
+        self._meter.set("kefu_vlm_busy_slots", len(self._batch.rows) + len(self._read_now))
+        self._meter.set("kefu_transformers_waiting_rows", len(self._waiting))
         if self._read_now:
             self._read(self._read_now)
             self._read_now = []
