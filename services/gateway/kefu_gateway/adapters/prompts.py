@@ -60,6 +60,15 @@ class ModelPrompts:
         ids: list[int] = self._tokenizer.encode(rendered, add_special_tokens=False).ids
         return ids
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text whose tokens these are, special ones included."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
     def _plain(self, message: Message) -> dict[str, Any]:
         content = [
             {**part, "text": self._disarmed(part["text"])} if part["type"] == "text" else part

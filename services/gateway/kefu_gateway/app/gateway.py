@@ -26,10 +26,12 @@ from kefu_gateway.adapters.health import Health
 from kefu_gateway.adapters.preprocess import SidecarPreparer
 from kefu_gateway.adapters.prompts import ModelPrompts, load_cards
 from kefu_gateway.adapters.spans import RoadSpans
+from kefu_gateway.adapters.stock import StockTensors
 from kefu_gateway.adapters.stores.opening import open_quotas
 from kefu_gateway.adapters.stores.quotas_local import LocalLedger
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
 from kefu_gateway.adapters.tenant_metrics import TenantMetrics
+from kefu_gateway.adapters.text_log import TextLog
 from kefu_gateway.app.checks import model_check, sidecar_check, store_check, triton_check
 from kefu_gateway.app.identity import open_identity
 from kefu_gateway.app.road import open_road
@@ -42,6 +44,7 @@ from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.quotas import QuotaLedger, Quotas
+from kefu_gateway.domain.road import Way
 from kefu_gateway.domain.spans import NoSpans
 from kefu_gateway.servicers.chat import ChatServicer
 from kefu_gateway.servicers.converse import Converser
@@ -100,7 +103,8 @@ class Gateway:
             sidecar = await stack.enter_async_context(
                 grpc.aio.insecure_channel(settings.preprocess_address, options=options)
             )
-            host = await stack.enter_async_context(open_triton(settings, identity.metrics))
+            stock = {name: StockTensors(card, encoders[name]) for name, card in cards.items()}
+            host = await stack.enter_async_context(open_triton(settings, identity.metrics, stock))
             checks = [
                 sidecar_check(settings, sidecar),
                 store_check(settings, stores),
@@ -127,13 +131,14 @@ class Gateway:
                 )
             )
             telemetry.watch_sessions(lambda: conversations.held)
+            way: Way = TextLog(road) if settings.log_text else road
             converser = Converser(
-                road,
+                way,
                 conversations,
                 settings.limits,
                 keep_alive=settings.keep_alive_seconds,
             )
-            chat = ChatServicer(road, converser, identity.callers.still)
+            chat = ChatServicer(way, converser, identity.callers.still)
             calls = CallInterceptor(telemetry.call, tracing)
             server = make_server(
                 settings, telemetry, chat, stores, cards, health, identity.callers, calls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,10 +12,12 @@ import structlog
 
 from kefu_common.environment import SettingsError
 from kefu_common.server import upstream_options
+from kefu_gateway.adapters.dialects import Dialects
 from kefu_gateway.adapters.identity.certificates import read_client_credentials
 from kefu_gateway.adapters.identity.metrics import IdentityMetrics
 from kefu_gateway.adapters.identity.reloading import FileProblem, Reloading
-from kefu_gateway.adapters.triton import StallLimits, TritonHost
+from kefu_gateway.adapters.stock import StockTensors
+from kefu_gateway.adapters.triton import ContractDialect, StallLimits, TritonHost
 from kefu_gateway.app.tasks import cancel_all
 from kefu_gateway.config import Settings
 from kefu_gateway.config_identity import path_or_none
@@ -24,14 +26,21 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def open_triton(settings: Settings, metrics: IdentityMetrics) -> AsyncIterator[TritonHost]:
-    """Raises SettingsError where a file cannot be used."""
+async def open_triton(
+    settings: Settings, metrics: IdentityMetrics, stock: Mapping[str, StockTensors]
+) -> AsyncIterator[TritonHost]:
+    """`stock`: what speaks to a model, by name, where Triton's own vLLM backend serves it.
+
+    Raises SettingsError where a file cannot be used.
+    """
     stall = StallLimits(
         first_token=settings.first_token_seconds, next_token=settings.next_token_seconds
     )
     secrets = _credentials(settings, metrics)
     channel = _channel(settings, secrets)
-    host = TritonHost(channel, stall, prober=TritonHost(channel, stall))
+    dialects = Dialects(stock, contract=ContractDialect())
+    prober = TritonHost(channel, stall, dialects=dialects)
+    host = TritonHost(channel, stall, prober=prober, dialects=dialects)
     tasks: list[asyncio.Task[None]] = []
     open_channels = [channel]
 

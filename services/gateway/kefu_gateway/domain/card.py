@@ -49,6 +49,8 @@ class ModelCard:
     max_pictures: int
     placeholder: str
     placeholder_id: int
+    # What stands for a picture in a prompt that an engine gets as text; mostly the placeholder itself.
+    engine_text: str
     visual: VisualTokenRule
     preprocess: PreprocessProfile
     system_prompt: Mapping[str, str]
@@ -83,6 +85,7 @@ class ModelCard:
                 max_pictures=int(raw["max_pictures"]),
                 placeholder=picture["placeholder"],
                 placeholder_id=int(picture["placeholder_id"]),
+                engine_text=str(picture.get("engine_text") or picture["placeholder"]),
                 visual=_rule(name, tokens),
                 preprocess=PreprocessProfile(
                     name=preprocess.get("profile", name),

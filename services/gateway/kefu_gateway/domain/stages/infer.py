@@ -33,7 +33,7 @@ class Infer(Telling):
         # aclosing: a caller that leaves closes this generator, and that must cancel the work in the host at once.
         async with aclosing(self._host.infer(inference, timeout=timeout)) as chunks:
             async for chunk in chunks:
-                if chunk.token_ids and turn.first_token_at is None:
+                if (chunk.token_ids or chunk.text) and turn.first_token_at is None:
                     turn.first_token_at = time.perf_counter()
                 turn.text += chunk.text
                 turn.cached = chunk.cached
