@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kefu_common.errors import KefuError, Reason
@@ -30,6 +30,7 @@ def serve(queue: FairQueue) -> Iterator[Waiter]:
         yield waiter
 
 
+@settings(max_examples=40)
 @given(costs=COSTS)
 def test_one_tenant_is_served_in_the_order_in_which_it_came(costs: Sequence[int]) -> None:
     queue = FairQueue()
@@ -37,6 +38,7 @@ def test_one_tenant_is_served_in_the_order_in_which_it_came(costs: Sequence[int]
     assert list(serve(queue)) == pushed
 
 
+@settings(max_examples=40)
 @given(
     shops=st.lists(st.integers(1, 50), min_size=30, max_size=60),
     banks=st.lists(st.integers(1, 50), min_size=30, max_size=60),
