@@ -25,6 +25,11 @@ class WatchingSettings:
         "json, text, or auto: text on a terminal, else json",
         choices=FORMS,
     )
+    log_text: bool = setting(
+        "KEFU_GATEWAY_LOG_TEXT",
+        False,
+        "log what customers ask and what they are answered, masked (numbers, addresses, mail; not every name)",
+    )
     traces: str = setting(
         "KEFU_GATEWAY_TRACES",
         "off",

@@ -204,3 +204,16 @@ async def test_the_id_in_the_answer_leads_to_the_log_line(house: House) -> None:
     first, second = lines.named("call")
     assert first["request_id"] == response.answer.request_id
     assert second["request_id"] == "mine-1"
+
+
+@pytest.mark.parametrize("house", [{"log_text": True}], indirect=True)
+async def test_text_is_logged_masked_where_the_operator_wants_it(house: House) -> None:
+    house.triton.script = Script(["您的手机", "13800138000", " 已绑定"])
+    question = ask("我叫张三，手机 138 0013 8000", b"picture", session_id="s", request_id="r-1")
+    with recorded_lines() as lines:
+        await house.chat.Chat(chat_service_pb2.ChatRequest(question=question))
+    (asked,), (answered,) = lines.named("question"), lines.named("answer")
+    assert (asked["text"], asked["pictures"]) == ("我叫[name],手机 [phone]", 1)
+    assert answered["text"] == "您的手机[phone] 已绑定"
+    assert asked["request_id"] == "r-1"
+    assert "picture" not in lines.text.replace("pictures", "")

@@ -18,7 +18,7 @@ from kefu_gateway.domain.answer import Event
 from kefu_gateway.domain.conversations import Conversations
 from kefu_gateway.domain.deadline import Deadline
 from kefu_gateway.domain.question import Limits, Question
-from kefu_gateway.domain.road import Road
+from kefu_gateway.domain.road import Way
 from kefu_gateway.domain.session import SessionKey
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ class LiveSession:
     same: whoever comes back resumes them by their ids."""
 
     def __init__(
-        self, road: Road, conversations: Conversations, key: SessionKey, limits: Limits
+        self, road: Way, conversations: Conversations, key: SessionKey, limits: Limits
     ) -> None:
         self._road = road
         self._conversations = conversations

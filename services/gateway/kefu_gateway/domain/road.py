@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from typing import Protocol
 
 from kefu_common.calls import rename
 from kefu_common.errors import KefuError, Reason
@@ -72,6 +73,14 @@ class TurnHalf(Half):
         assert turn.answer is not None
         self._telemetry.turn(turn.answer)
         yield Answered(replace(turn.answer, timings=dict(turn.timings)))
+
+
+class Way(Protocol):
+    """What answers questions: the road, or something around it."""
+
+    def travel(
+        self, question: Question, *, seconds: float | None
+    ) -> AsyncGenerator[Event, None]: ...
 
 
 class Road:

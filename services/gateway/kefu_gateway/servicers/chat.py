@@ -13,7 +13,7 @@ from kefu.chat.v1 import question_pb2
 from kefu_common.errors import KefuError, Reason
 from kefu_common.server import request_id_of
 from kefu_gateway.domain.answer import Answered, Event
-from kefu_gateway.domain.road import Road
+from kefu_gateway.domain.road import Way
 from kefu_gateway.domain.tenants import Caller
 from kefu_gateway.servicers.converse import Converser
 from kefu_gateway.servicers.door import caller_of, tenant_of
@@ -24,7 +24,7 @@ from kefu_gateway.wire.questions import question_from_proto
 class ChatServicer(pb_grpc.ChatServiceServicer):
     """The door through which services ask."""
 
-    def __init__(self, road: Road, converser: Converser, still: Callable[[Caller], None]) -> None:
+    def __init__(self, road: Way, converser: Converser, still: Callable[[Caller], None]) -> None:
         """`still(caller)` raises KefuError where the credential with which a call was opened is not good any more."""
         self._still = still
         self._road = road

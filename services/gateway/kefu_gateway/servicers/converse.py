@@ -14,7 +14,7 @@ from kefu_common.status import retry_after
 from kefu_gateway.domain.conversations import Conversations
 from kefu_gateway.domain.live import LiveSession, News
 from kefu_gateway.domain.question import IDENTIFIER, Limits
-from kefu_gateway.domain.road import Road
+from kefu_gateway.domain.road import Way
 from kefu_gateway.domain.session import SessionKey
 from kefu_gateway.wire.answers import event_to_proto
 from kefu_gateway.wire.questions import question_from_proto
@@ -26,7 +26,7 @@ class Converser:
     """Opens live sessions. `keep_alive`: seconds of silence after which the caller hears that the stream lives."""
 
     def __init__(
-        self, road: Road, conversations: Conversations, limits: Limits, *, keep_alive: float
+        self, road: Way, conversations: Conversations, limits: Limits, *, keep_alive: float
     ) -> None:
         self._road = road
         self._conversations = conversations
