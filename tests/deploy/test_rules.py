@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tools.house import ROOT
+from tools.observatory import paced
 from tools.prometheus_rule import FOLDER, TARGET, groups, resource
 
 CASES = sorted((ROOT / "tests/deploy/rules").glob("*.yml"))
@@ -132,3 +133,11 @@ def test_pod_monitors_find_their_pods_and_ports() -> None:
             for port in container.get("ports", [])
         }
         assert {e["port"] for e in monitor["spec"]["podMetricsEndpoints"]} <= ports
+
+
+def test_pace_shortens_nothing_but_the_waiting() -> None:
+    for before, after in zip(groups(), paced(groups(), 0.5), strict=True):
+        for one, other in zip(before["rules"], after["rules"], strict=True):
+            assert {**one, "for": ""} == {**other, "for": ""}
+    first = next(rule for group in paced(groups(), 0.5) for rule in group["rules"] if "for" in rule)
+    assert first["for"] == "60000ms"

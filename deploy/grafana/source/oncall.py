@@ -5,6 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.grafana.source.parts import (
+    GREEN,
+    RED,
+    YELLOW,
     Query,
     falling,
     lines,
@@ -95,6 +98,7 @@ def dashboard() -> Dashboard:
                 "reqps",
                 Query("sum by (outcome) (rate(kefu_questions_total{NS}[W]))", "{{outcome}}"),
                 stacked=True,
+                colors={"answered": GREEN, "failed": RED, "refused": YELLOW, "cancelled": "text"},
             )
         )
         .with_panel(
@@ -114,7 +118,8 @@ def dashboard() -> Dashboard:
                 Query(quantile(0.5, _FIRST), "p50"),
                 Query(quantile(0.95, _FIRST), "p95"),
                 Query(quantile(0.99, _FIRST), "p99"),
-                Query("max(kefu_first_token_objective_seconds{NS})", "objective for p95"),
+                Query("max(kefu_first_token_objective_seconds{NS})", "promised for p95"),
+                logarithmic=True,
             )
         )
         .with_panel(
@@ -126,13 +131,19 @@ def dashboard() -> Dashboard:
         )
         .with_panel(
             lines(
-                "Turns running and waiting",
-                "Against the limits of all gateways together: a queue at its limit turns callers away (OVERLOADED).",
-                "short",
-                Query("sum(kefu_turns_running{NS})", "running"),
-                Query("sum(kefu_turns_limit{NS})", "may run"),
-                Query("sum(kefu_admission_queue_depth{NS})", "waiting"),
-                Query("sum(kefu_admission_queue_limit{NS})", "may wait"),
+                "How full the gateways are",
+                "Of what all gateways may hold. Turns or tokens at 100 %: questions wait. Queue at 100 %: OVERLOADED.",
+                "percentunit",
+                Query("sum(kefu_turns_running{NS}) / sum(kefu_turns_limit{NS})", "turns running"),
+                Query(
+                    "sum(kefu_admission_tokens{NS}) / sum(kefu_admission_tokens_limit{NS})",
+                    "tokens in flight",
+                ),
+                Query(
+                    "sum(kefu_admission_queue_depth{NS}) / sum(kefu_admission_queue_limit{NS})",
+                    "queue",
+                ),
+                most=1,
             )
         )
         .with_panel(

@@ -7,6 +7,7 @@ two label names (the gateway's OpenTelemetry name, the backend's own), `[W]` for
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from grafana_foundation_sdk.builders import common as common_builders
@@ -120,8 +121,11 @@ def lines(
     most: float | None = None,
     steps: tuple[Step, ...] | None = None,
     table: bool = False,
+    logarithmic: bool = False,
+    colors: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Courses over time. `most`: the top of the axis; `table`: the legend shows the last and the largest value."""
+    """Courses over time. `most`: the top of the axis; `table`: the legend shows the last and the largest value;
+    `logarithmic`: for values far apart, such as seconds and what was promised; `colors`: of series with a meaning."""
     legend = (
         common_builders.VizLegendOptions()
         .show_legend(True)
@@ -137,7 +141,6 @@ def lines(
         .datasource(SOURCE)
         .height(height)
         .span(width)
-        .min(0)
         .line_width(1)
         .fill_opacity(25 if stacked else 8)
         .show_points(common.VisibilityMode.NEVER)
@@ -148,6 +151,11 @@ def lines(
             .sort(common.SortOrder.DESCENDING)
         )
     )
+    if logarithmic:
+        scale = common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.LOG)
+        panel = panel.scale_distribution(scale.log(10))
+    else:
+        panel = panel.min(0)
     if most is not None:
         panel = panel.max(most)
     if stacked:
@@ -158,6 +166,9 @@ def lines(
                 common.GraphThresholdsStyleMode.DASHED
             )
         )
+    for name, color in (colors or {}).items():
+        fixed = {"mode": "fixed", "fixedColor": color}
+        panel = panel.override_by_name(name, [dashboard.DynamicConfigValue("color", fixed)])
     for place, query in enumerate(queries):
         panel = panel.with_target(_target(query, place))
     return panel
