@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from tritonclient.utils import InferenceServerException
 
+from kefu.modelhost.v1 import status_service_pb2 as pb
+from kefu.modelhost.v1 import status_service_pb2_grpc
 from tests.fixtures.triton import (
     ROOT,
     WEIGHTS,
     Host,
+    free_ports,
     host_environment,
     require_triton,
     running,
@@ -57,13 +61,17 @@ def make(tmp_path: Path, request: pytest.FixtureRequest) -> Make:
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[[Path], tuple[subprocess.Popen[str], Path]]]:
+def started(tmp_path: Path) -> Iterator[Callable[[Path], tuple[subprocess.Popen[str], Path, str]]]:
     """Starts a model host and does not wait for it."""
     require_triton()
     processes = []
 
-    def start(repository: Path) -> tuple[subprocess.Popen[str], Path]:
-        environment = host_environment(tmp_path / "run", ("moody",), (repository,))
+    def start(repository: Path) -> tuple[subprocess.Popen[str], Path, str]:
+        (port,) = free_ports(1)
+        door = f"127.0.0.1:{port}"
+        environment = host_environment(
+            tmp_path / "run", ("moody",), (repository,), KEFU_TRITON_HEALTH_ADDRESS=door
+        )
         process = subprocess.Popen(
             [sys.executable, "-m", "kefu_modelhost", "serve"],
             env=environment,
@@ -73,7 +81,7 @@ def started(tmp_path: Path) -> Iterator[Callable[[Path], tuple[subprocess.Popen[
             text=True,
         )
         processes.append(process)
-        return process, tmp_path / "run/status.json"
+        return process, tmp_path / "run/status.json", door
 
     yield start
     for process in processes:
@@ -87,22 +95,31 @@ def state_of(path: Path) -> str:
 
 
 async def test_out_of_memory_at_start_names_the_setting_to_lower(
-    make: Make, started: Callable[[Path], tuple[subprocess.Popen[str], Path]]
+    make: Make, started: Callable[[Path], tuple[subprocess.Popen[str], Path, str]]
 ) -> None:
-    """What torch says is of no use to an operator; which number to change in which file is."""
+    """What torch says is of no use to an operator; which number to change in which file is. It is tried again."""
     repository = make(start_ms=700, start_error=OUT_OF_MEMORY)
-    process, status = started(repository)
+    process, status, door = started(repository)
     await until(lambda: state_of(status) == "loading", 30)
-    said = (await asyncio.to_thread(process.communicate))[1]
-    assert process.returncode == 2
-    assert "Traceback" not in said
+    async with grpc.aio.insecure_channel(door) as channel:
+        stub = status_service_pb2_grpc.StatusServiceStub(channel)
+        (loading,) = (await stub.GetStatus(pb.GetStatusRequest(), timeout=5)).models
+        assert (loading.name, loading.state) == ("moody", pb.HOSTED_STATE_LOADING)
+        await until(lambda: json.loads(status.read_text())["state"] == "recovering", 30)
+        (failed,) = (await stub.GetStatus(pb.GetStatusRequest(), timeout=5)).models
+    assert failed.state == pb.HOSTED_STATE_FAILED
+    # What goes out is ours alone.
+    assert "CUDA" not in failed.advice
     told = json.loads(status.read_text())
-    assert told["state"] == "failed"
-    assert told["models"]["moody"]["state"] == "failed"
-    for words in (said, told["problem"], told["models"]["moody"]["problem"]):
-        assert OUT_OF_MEMORY in words
+    for words in (failed.advice, told["problem"], told["models"]["moody"]["advice"]):
         assert "lower" in words
         assert str(repository / "moody/1/model.json") in words
+    assert OUT_OF_MEMORY in told["problem"]
+    await until(lambda: json.loads(status.read_text())["starts"] > 1, 30)
+    process.terminate()
+    said = (await asyncio.to_thread(process.communicate))[1]
+    assert process.returncode == 0
+    assert "Traceback" not in said
 
 
 async def test_an_engine_that_died_inside_its_process_is_loaded_again(

@@ -62,6 +62,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.paused = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
+        # Models that the server does not have (yet).
+        self.not_loaded: set[str] = set()
         self.address = ""
         self._server: grpc.aio.Server | None = None
 
@@ -98,6 +100,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.certificates.update(context.auth_context().get("x509_pem_cert", ()))
         return service_pb2.ServerLiveResponse(live=True)
 
+    async def ModelReady(
+        self, request: service_pb2.ModelReadyRequest, context: grpc.aio.ServicerContext
+    ) -> service_pb2.ModelReadyResponse:
+        return service_pb2.ModelReadyResponse(ready=request.name not in self.not_loaded)
+
     async def ModelStreamInfer(
         self,
         request_iterator: AsyncIterator[service_pb2.ModelInferRequest],
@@ -105,6 +112,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     ) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
         request = await anext(aiter(request_iterator))
         seen = read_request(request)
+        if seen.model in self.not_loaded:
+            words = f"Request for unknown model: '{seen.model}' is not found"
+            yield service_pb2.ModelStreamInferResponse(error_message=words)
+            return
         if seen.sampling["max_tokens"] == 1 and not seen.pictures:
             yield response(
                 token_ids=[1], text="1", logprobs=[0], finish_reason="length", final=True

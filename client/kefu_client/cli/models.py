@@ -7,7 +7,7 @@ from typing import Any
 
 from kefu.chat.v1.model_service_pb2 import Limits, Model, ModelState
 from kefu_client.cli import connection, exits
-from kefu_client.cli.console import Console
+from kefu_client.cli.console import Console, inline
 from kefu_client.cli.documents import document
 from kefu_client.cli.table import table
 
@@ -34,6 +34,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.line(line)
         if model.description:
             console.line(console.dim(f"  {model.description}"))
+        if model.advice:
+            console.line(f"  {console.warn(inline(model.advice))}")
     if response.HasField("limits"):
         console.line()
         console.line(f"limits: {_limits(response.limits)}")
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def _row(model: Model) -> list[str]:
     return [
         model.name + (" (default)" if model.is_default else ""),
-        ModelState.Name(model.state).removeprefix("MODEL_STATE_").lower(),
+        _state(model),
         model.engine,
         f"{model.context_tokens:,}",
         str(model.max_pictures),
@@ -51,6 +53,13 @@ def _row(model: Model) -> list[str]:
         ", ".join(model.sees),
         model.licence,
     ]
+
+
+def _state(model: Model) -> str:
+    """The state, and for how long where that is what one wants to know."""
+    name = ModelState.Name(model.state).removeprefix("MODEL_STATE_").lower()
+    waits = model.state == ModelState.MODEL_STATE_LOADING and model.state_milliseconds
+    return f"{name} for {model.state_milliseconds / 1000:.0f} s" if waits else name
 
 
 def _limits(limits: Limits) -> str:

@@ -9,7 +9,7 @@ to learn whether it should get work (a restart would not help: it is a dependenc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -24,8 +24,14 @@ _MOST_BYTES = 4096
 
 
 @asynccontextmanager
-async def health_door(address: str, servicer: HealthServicer) -> AsyncIterator[int | None]:
+async def health_door(
+    address: str,
+    servicer: HealthServicer,
+    also: Callable[[grpc.aio.Server], None] | None = None,
+) -> AsyncIterator[int | None]:
     """Listens on host:port (port 0 chooses one) and yields the port; None where the address is `-`.
+
+    `also` may add what else is served there, before it listens.
 
     Raises OSError where the address is taken.
     """
@@ -41,6 +47,8 @@ async def health_door(address: str, servicer: HealthServicer) -> AsyncIterator[i
         port = server.add_insecure_port(address)
     except RuntimeError:
         raise OSError(f"{address}: health cannot be served there") from None
+    if also is not None:
+        also(server)
     await servicer.set(PROCESS, health_pb2.HealthCheckResponse.SERVING)
     await server.start()
     try:

@@ -43,6 +43,11 @@ class Settings(UrlSettings, IdentitySettings, WatchingSettings):
         "http://127.0.0.1:8002/metrics",
         "Triton's metrics, for the GPU figures; - for none",
     )
+    modelhost_address: str = setting(
+        "KEFU_GATEWAY_MODELHOST_ADDRESS",
+        "-",
+        "the model host's health door, host:port: it says why a model is not there; - for none",
+    )
     preprocess_address: str = setting(
         "KEFU_GATEWAY_PREPROCESS_ADDRESS",
         "unix:/tmp/kefu-preprocess.sock",

@@ -1,9 +1,10 @@
 """What an operator can change when a model cannot be loaded, from what the server and the engine said.
 
-    advise(card, "load failed for model 'qwen3_vl_4b': … CUDA out of memory …")
+    said("load failed for model 'qwen3_vl_4b': … CUDA out of memory …\n\nAt: …")     # one line, no traceback
+    advise(card, "… CUDA out of memory …")          # "out of memory: lower engine_settings.max_num_seqs, … in …"
 
 Engines raise sentences of their own where they can; this is for what comes from below them: a driver, an allocator, the
-kernel.  The words of the failure stay in front, the advice follows.
+kernel.  The advice alone may go to callers: what a driver says may not.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ _SETTINGS: Mapping[str, str] = {
 }
 
 
-def advise(card: ModelCard, said: str) -> str:
-    """One line: what was said without its traceback, and after it what to lower where memory ran out."""
-    words = " ".join(_TRACE.sub("", said).split())
-    if not _NO_MEMORY.search(said) or "lower" in words:
-        # Nothing to add, or the engine has said it better.
-        return words
+def said(words: str) -> str:
+    """What was said, in one line and without its traceback."""
+    return " ".join(_TRACE.sub("", words).split())
+
+
+def advise(card: ModelCard, words: str) -> str:
+    """What to lower where memory ran out; empty where these words do not speak of memory."""
+    if not _NO_MEMORY.search(words):
+        return ""
     path = card.folder / "1" / "model.json"
     settings = _SETTINGS.get(card.engine, "the sizes in engine_settings")
     needs = ""
@@ -45,4 +49,4 @@ def advise(card: ModelCard, said: str) -> str:
             for form in FORMATS
         )
         needs = f"; one full context takes about {sizes}"
-    return f"{words} — out of memory: lower {settings} in {path}{needs}"
+    return f"out of memory: lower {settings} in {path}{needs}"

@@ -6,12 +6,15 @@ import asyncio
 import os
 import signal
 
+import grpc
 import structlog
 
+from kefu.modelhost.v1 import status_service_pb2_grpc
 from kefu_common.health_door import health_door
 from kefu_modelhost.health import Readiness
 from kefu_modelhost.settings import Settings
 from kefu_modelhost.supervisor import Supervisor
+from kefu_modelhost.telling import StatusServicer
 
 log = structlog.get_logger()
 
@@ -30,5 +33,11 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     readiness = Readiness()
-    async with health_door(settings.health_address, readiness.servicer):
-        await Supervisor(settings, readiness.tell).run(stop)
+    supervisor = Supervisor(settings, readiness.tell)
+
+    def tell_models(server: grpc.aio.Server) -> None:
+        servicer = StatusServicer(supervisor.status)
+        status_service_pb2_grpc.add_StatusServiceServicer_to_server(servicer, server)
+
+    async with health_door(settings.health_address, readiness.servicer, tell_models):
+        await supervisor.run(stop)

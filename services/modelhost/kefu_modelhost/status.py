@@ -2,7 +2,7 @@
 
     {"state": "ready", "pid": 4711, "triton_pid": 4712, "grpc": "127.0.0.1:8001", "metrics": "127.0.0.1:8002",
      "http": null, "since": 1700000000.0,
-     "models": {"reader": {"state": "ready", "since": 1700000000.0, "probe_ms": 41, "problem": null}},
+     "models": {"reader": {"state": "ready", "since": 1700000000.0, "probe_ms": 41, "problem": null, "advice": ""}},
      "starts": 1, "reloads": 0, "problem": null, "log": ".kefu/run/triton/tritonserver.log"}
 
 state: starting, ready, recovering, draining, stopped, failed.  `since` is the time of the last change of state, seconds
@@ -35,12 +35,14 @@ class ModelStatus:
     since: float = field(default_factory=time.time)
     probe_ms: int | None = None
     problem: str | None = None
+    advice: str = ""
 
-    def change(self, state: str, problem: str | None = None) -> None:
+    def change(self, state: str, problem: str | None = None, advice: str = "") -> None:
         """Moves to a state, now."""
         if state != self.state:
             self.state, self.since = state, time.time()
         self.problem = problem or self.problem
+        self.advice = advice
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from kefu_modelhost import layout, ports
-from kefu_modelhost.advice import advise
+from kefu_modelhost.advice import advise, said
 from kefu_modelhost.card import ModelCard, find_card
 from kefu_modelhost.closed import key_header
 from kefu_modelhost.errors import SetupError
@@ -95,21 +95,23 @@ class Supervisor:
         self._probes: list[Probe] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set; then drains.  SetupError when the server cannot be started the first time."""
+        """Until `stop` is set; then drains.  SetupError when the server itself cannot be started the first time."""
         with _only_one(self._settings.run_dir):
             self.status.change("starting")
+            lost: Lost | None = None
             try:
                 await self._set_up()
                 await self._until(self._start(), stop)
             except Exception as error:
                 if hasattr(self, "_server"):
                     await self._server.kill()
-                self.status.change("failed", str(error))
-                if isinstance(error, (Lost, ProbeError)):
-                    raise SetupError(str(error)) from error
-                raise
+                if not (isinstance(error, Lost) and error.models):
+                    self.status.change("failed", str(error))
+                    raise SetupError(str(error)) if isinstance(error, Lost) else error from error
+                # The server is fine, a model is not: memory may come free, and whoever asks is told what to change.
+                lost = error
             try:
-                await self._keep(stop)
+                await self._keep(stop, lost)
             finally:
                 self.status.change("draining")
                 await self._server.stop(self._settings.drain_timeout)
@@ -136,23 +138,30 @@ class Supervisor:
         self._client = InferenceServerClient(s.grpc_address)
         self._probes = [Probe(self._client, card, s.weights.expanduser()) for card in self._cards]
 
-    async def _keep(self, stop: asyncio.Event) -> None:
+    async def _keep(self, stop: asyncio.Event, lost: Lost | None) -> None:
+        """`lost`: what the start failed of, if it did; the first attempt then waits."""
         pause, healthy_since = _FIRST_PAUSE, time.monotonic()
+        failed = lost is not None
         while not stop.is_set():
-            try:
-                await self._until(self._watch(), stop)
-            except Lost as lost:
-                if time.monotonic() - healthy_since > _HEALTHY_SECONDS:
-                    pause = _FIRST_PAUSE
-                self.status.change("recovering", str(lost))
-                if not await self._until(self._recover(lost), stop):
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(stop.wait(), pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
-                healthy_since = time.monotonic()
+            if lost is None:
+                try:
+                    await self._until(self._watch(), stop)
+                    continue
+                except Lost as error:
+                    lost, failed = error, False
+                    if time.monotonic() - healthy_since > _HEALTHY_SECONDS:
+                        pause = _FIRST_PAUSE
+            self.status.change("recovering", str(lost))
+            if failed:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            lost = await self._until(self._recover(lost), stop)
+            failed = lost is not None
+            healthy_since = time.monotonic()
 
-    async def _recover(self, lost: Lost) -> bool:
-        """One attempt; False when it failed and the next one should wait."""
+    async def _recover(self, lost: Lost) -> Lost | None:
+        """One attempt; what it failed of, if it did."""
         try:
             if lost.models and len(self._cards) > 1 and self._server.alive:
                 self.status.reloads += 1
@@ -160,21 +169,19 @@ class Supervisor:
             else:
                 await self._server.kill()
                 await self._start()
-            return True
+            return None
         except (Lost, SetupError, ProbeError) as error:
-            self.status.change("recovering", str(error))
             # Whatever state the server is in now, the next attempt is a new one.
             await self._server.kill()
-            return False
+            return error if isinstance(error, Lost) else Lost(str(error))
 
-    async def _start(self) -> bool:
+    async def _start(self) -> None:
         self.status.starts += 1
         await self._server.start()
         self.status.triton_pid = self._server.pid
         self.status.write()
         await self._answering(self._live(), self._settings.start_timeout)
         await self._load(self._settings.model_names, unload=False)
-        return True
 
     async def _live(self) -> None:
         while True:
@@ -215,9 +222,11 @@ class Supervisor:
             if card.max_pictures:
                 took = await self._answering(probe.ask(timeout, picture=PICTURE), timeout)
         except (Lost, ProbeError) as error:
-            status.change("failed", advise(card, str(error)))
+            words, advice = said(str(error)), advise(card, str(error))
+            status.change("failed", words, advice)
             self.status.write()
-            raise Lost(f"{card.name} cannot be loaded: {status.problem}", card.name) from error
+            told = f"{card.name} cannot be loaded: {words}" + (f" — {advice}" if advice else "")
+            raise Lost(told, card.name) from error
         seconds = time.time() - status.since
         status.change("ready")
         status.probe_ms = round(took * 1000)

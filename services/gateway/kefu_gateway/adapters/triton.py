@@ -149,6 +149,11 @@ class TritonHost:
         """Returns where the server itself answers, whatever its models do. Raises grpc.aio.AioRpcError."""
         await self._stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=2.0)
 
+    async def ready(self, model: str) -> bool:
+        """Whether the server has the model loaded; that it answers is another matter. Raises grpc.aio.AioRpcError."""
+        request = service_pb2.ModelReadyRequest(name=model)
+        return bool((await self._stub.ModelReady(request, timeout=2.0)).ready)
+
     async def probe(self, inference: Inference, *, fresh: float, timeout: float) -> None:
         """Makes sure that the model answers: by tokens that came within `fresh` seconds, else by asking `inference`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from kefu_gateway.adapters.health import Check, ask_health
+from kefu_gateway.adapters.model_states import ModelStates
 from kefu_gateway.adapters.prompts import ModelPrompts
 from kefu_gateway.adapters.triton import TritonHost
 from kefu_gateway.app.stores import Stores
@@ -27,7 +28,9 @@ def triton_check(settings: Settings, host: TritonHost) -> Check:
     return Check("triton", host.alive, every=settings.health_seconds, timeout=3.0)
 
 
-def model_check(settings: Settings, host: TritonHost, encoder: ModelPrompts, model: str) -> Check:
+def model_check(
+    settings: Settings, host: TritonHost, states: ModelStates, encoder: ModelPrompts, model: str
+) -> Check:
     ids = encoder.encode([Message("user", [{"type": "text", "text": "1"}])], language="en")
     smallest = Inference(
         model=model,
@@ -38,6 +41,12 @@ def model_check(settings: Settings, host: TritonHost, encoder: ModelPrompts, mod
     timeout = max(10.0, settings.health_seconds)
 
     async def probe() -> None:
-        await host.probe(smallest, fresh=settings.health_seconds, timeout=timeout)
+        try:
+            await host.probe(smallest, fresh=settings.health_seconds, timeout=timeout)
+        except Exception:  # whatever it is: it does not answer
+            await states.look(model, answers=False)
+            raise
+        await states.look(model, answers=True)
 
-    return Check(f"model.{model}", probe, every=settings.health_seconds, timeout=timeout)
+    # A little longer than the probe itself: what the model does is asked after it.
+    return Check(f"model.{model}", probe, every=settings.health_seconds, timeout=timeout + 5)

@@ -38,7 +38,7 @@ from kefu_gateway.app.road import open_road
 from kefu_gateway.app.server import listen, make_server
 from kefu_gateway.app.stores import Stores, open_stores
 from kefu_gateway.app.tasks import cancel_all
-from kefu_gateway.app.upstream import open_triton
+from kefu_gateway.app.upstream import open_states, open_triton
 from kefu_gateway.config import Settings
 from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
@@ -105,11 +105,12 @@ class Gateway:
             )
             stock = {name: StockTensors(card, encoders[name]) for name, card in cards.items()}
             host = await stack.enter_async_context(open_triton(settings, identity.metrics, stock))
+            states = await stack.enter_async_context(open_states(settings, host))
             checks = [
                 sidecar_check(settings, sidecar),
                 store_check(settings, stores),
                 triton_check(settings, host),
-                *(model_check(settings, host, encoders[name], name) for name in cards),
+                *(model_check(settings, host, states, encoders[name], name) for name in cards),
             ]
             health = Health(checks, telemetry.dependency)
             await stack.enter_async_context(health_door(settings.health_address, health.servicer))
@@ -141,7 +142,7 @@ class Gateway:
             chat = ChatServicer(way, converser, identity.callers.still)
             calls = CallInterceptor(telemetry.call, tracing)
             server = make_server(
-                settings, telemetry, chat, stores, cards, health, identity.callers, calls
+                settings, telemetry, chat, stores, cards, health, states, identity.callers, calls
             )
             address = listen(server, settings.address, identity.credentials())
             await server.start()

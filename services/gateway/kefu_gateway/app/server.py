@@ -20,6 +20,7 @@ from kefu.media.v1 import media_service_pb2, media_service_pb2_grpc
 from kefu_common.server import CallInterceptor, channel_options
 from kefu_gateway.adapters.health import Health
 from kefu_gateway.adapters.identity.callers import Callers
+from kefu_gateway.adapters.model_states import ModelStates
 from kefu_gateway.adapters.telemetry import PrometheusTelemetry
 from kefu_gateway.app.stores import Stores
 from kefu_gateway.config import Settings
@@ -38,18 +39,16 @@ def make_server(
     stores: Stores,
     cards: Mapping[str, ModelCard],
     health: Health,
+    states: ModelStates,
     callers: Callers,
     calls: CallInterceptor,
 ) -> grpc.aio.Server:
-    def state_of(model: str) -> str:
-        return "ready" if health.up(f"model.{model}") else "unavailable"
-
     server = grpc.aio.server(
         # In this order: what the door refuses is counted and told like every other error.
         interceptors=[calls, Door(callers)],
         options=channel_options(settings.message_bytes),
     )
-    models = ModelServicer(cards, next(iter(cards)), settings.limits, state_of)
+    models = ModelServicer(cards, next(iter(cards)), settings.limits, states.now)
     sessions = SessionServicer(stores.sessions, stores.pictures, tenant_of)
     media = MediaServicer(
         stores.uploads, settings.upload_limits, tenant_of, received=telemetry.upload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from kefu_gateway.adapters.dialects import Dialects
 from kefu_gateway.adapters.identity.certificates import read_client_credentials
 from kefu_gateway.adapters.identity.metrics import IdentityMetrics
 from kefu_gateway.adapters.identity.reloading import FileProblem, Reloading
+from kefu_gateway.adapters.model_states import ModelStates
 from kefu_gateway.adapters.stock import StockTensors
 from kefu_gateway.adapters.triton import ContractDialect, StallLimits, TritonHost
 from kefu_gateway.app.tasks import cancel_all
@@ -64,6 +66,16 @@ async def open_triton(
         await cancel_all(tasks)
         for channel in open_channels:
             await channel.close(None)
+
+
+@asynccontextmanager
+async def open_states(settings: Settings, host: TritonHost) -> AsyncIterator[ModelStates]:
+    """What each model does; asks the model host where its address is set."""
+    if settings.modelhost_address in ("", "-"):
+        yield ModelStates(host, None, time.monotonic)
+        return
+    async with grpc.aio.insecure_channel(settings.modelhost_address) as channel:
+        yield ModelStates(host, channel, time.monotonic)
 
 
 def _credentials(

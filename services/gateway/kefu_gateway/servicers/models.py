@@ -9,6 +9,7 @@ import grpc
 from kefu.chat.v1 import model_service_pb2 as pb
 from kefu.chat.v1 import model_service_pb2_grpc as pb_grpc
 from kefu_gateway.domain.card import ModelCard, find_card
+from kefu_gateway.domain.hosted import ModelNow
 from kefu_gateway.domain.question import ACCEPTED_TYPES, Limits
 
 _STATES = {
@@ -19,19 +20,17 @@ _STATES = {
 
 
 class ModelServicer(pb_grpc.ModelServiceServicer):
-    """`state_of(model)` gives "ready", "loading" or "unavailable"."""
-
     def __init__(
         self,
         cards: Mapping[str, ModelCard],
         default_model: str,
         limits: Limits,
-        state_of: Callable[[str], str],
+        now_of: Callable[[str], ModelNow],
     ) -> None:
         self._cards = cards
         self._default = default_model
         self._limits = limits
-        self._state_of = state_of
+        self._now_of = now_of
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
@@ -48,11 +47,14 @@ class ModelServicer(pb_grpc.ModelServiceServicer):
         return pb.GetModelResponse(model=self._model(card))
 
     def _model(self, card: ModelCard) -> pb.Model:
+        now = self._now_of(card.name)
         return pb.Model(
             name=card.name,
             description=card.description,
             engine=card.engine,
-            state=_STATES[self._state_of(card.name)],
+            state=_STATES[now.state],
+            state_milliseconds=round(now.seconds * 1000),
+            advice=now.advice,
             context_tokens=card.context_tokens,
             max_pictures=card.max_pictures,
             max_pixels=card.preprocess.max_pixels,

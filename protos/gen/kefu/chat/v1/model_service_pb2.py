@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n kefu/chat/v1/model_service.proto\x12\x0ckefu.chat.v1\"\xd8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.kefu.chat.v1.ModelState\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\r\x12\x14\n\x0cmax_pictures\x18\x06 \x01(\r\x12\x12\n\nmax_pixels\x18\x07 \x01(\r\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x0c\n\x04sees\x18\t \x03(\t\x12\x12\n\nis_default\x18\n \x01(\x08\"\x9f\x01\n\x06Limits\x12\x15\n\rpicture_bytes\x18\x01 \x01(\x04\x12\x16\n\x0epicture_pixels\x18\x02 \x01(\x04\x12\r\n\x05parts\x18\x03 \x01(\r\x12\x10\n\x08pictures\x18\x04 \x01(\r\x12\x15\n\rmessage_bytes\x18\x05 \x01(\x04\x12\x19\n\x11turn_milliseconds\x18\x06 \x01(\x04\x12\x13\n\x0bmedia_types\x18\x07 \x03(\t\"\x13\n\x11ListModelsRequest\"_\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.kefu.chat.v1.Model\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.kefu.chat.v1.Limits\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.kefu.chat.v1.Model*v\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_STATE_READY\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x1b\n\x17MODEL_STATE_UNAVAILABLE\x10\x03\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.kefu.chat.v1.ListModelsRequest\x1a .kefu.chat.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.kefu.chat.v1.GetModelRequest\x1a\x1e.kefu.chat.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n kefu/chat/v1/model_service.proto\x12\x0ckefu.chat.v1\"\x84\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.kefu.chat.v1.ModelState\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\r\x12\x14\n\x0cmax_pictures\x18\x06 \x01(\r\x12\x12\n\nmax_pixels\x18\x07 \x01(\r\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x0c\n\x04sees\x18\t \x03(\t\x12\x12\n\nis_default\x18\n \x01(\x08\x12\x1a\n\x12state_milliseconds\x18\x0b \x01(\x04\x12\x0e\n\x06\x61\x64vice\x18\x0c \x01(\t\"\x9f\x01\n\x06Limits\x12\x15\n\rpicture_bytes\x18\x01 \x01(\x04\x12\x16\n\x0epicture_pixels\x18\x02 \x01(\x04\x12\r\n\x05parts\x18\x03 \x01(\r\x12\x10\n\x08pictures\x18\x04 \x01(\r\x12\x15\n\rmessage_bytes\x18\x05 \x01(\x04\x12\x19\n\x11turn_milliseconds\x18\x06 \x01(\x04\x12\x13\n\x0bmedia_types\x18\x07 \x03(\t\"\x13\n\x11ListModelsRequest\"_\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.kefu.chat.v1.Model\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.kefu.chat.v1.Limits\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.kefu.chat.v1.Model*v\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_STATE_READY\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x1b\n\x17MODEL_STATE_UNAVAILABLE\x10\x03\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.kefu.chat.v1.ListModelsRequest\x1a .kefu.chat.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.kefu.chat.v1.GetModelRequest\x1a\x1e.kefu.chat.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kefu.chat.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=638
-  _globals['_MODELSTATE']._serialized_end=756
+  _globals['_MODELSTATE']._serialized_start=682
+  _globals['_MODELSTATE']._serialized_end=800
   _globals['_MODEL']._serialized_start=51
-  _globals['_MODEL']._serialized_end=267
-  _globals['_LIMITS']._serialized_start=270
-  _globals['_LIMITS']._serialized_end=429
-  _globals['_LISTMODELSREQUEST']._serialized_start=431
-  _globals['_LISTMODELSREQUEST']._serialized_end=450
-  _globals['_LISTMODELSRESPONSE']._serialized_start=452
-  _globals['_LISTMODELSRESPONSE']._serialized_end=547
-  _globals['_GETMODELREQUEST']._serialized_start=549
-  _globals['_GETMODELREQUEST']._serialized_end=580
-  _globals['_GETMODELRESPONSE']._serialized_start=582
-  _globals['_GETMODELRESPONSE']._serialized_end=636
-  _globals['_MODELSERVICE']._serialized_start=759
-  _globals['_MODELSERVICE']._serialized_end=929
+  _globals['_MODEL']._serialized_end=311
+  _globals['_LIMITS']._serialized_start=314
+  _globals['_LIMITS']._serialized_end=473
+  _globals['_LISTMODELSREQUEST']._serialized_start=475
+  _globals['_LISTMODELSREQUEST']._serialized_end=494
+  _globals['_LISTMODELSRESPONSE']._serialized_start=496
+  _globals['_LISTMODELSRESPONSE']._serialized_end=591
+  _globals['_GETMODELREQUEST']._serialized_start=593
+  _globals['_GETMODELREQUEST']._serialized_end=624
+  _globals['_GETMODELRESPONSE']._serialized_start=626
+  _globals['_GETMODELRESPONSE']._serialized_end=680
+  _globals['_MODELSERVICE']._serialized_start=803
+  _globals['_MODELSERVICE']._serialized_end=973
 # @@protoc_insertion_point(module_scope)

@@ -19,7 +19,7 @@ MODEL_STATE_LOADING: ModelState
 MODEL_STATE_UNAVAILABLE: ModelState
 
 class Model(_message.Message):
-    __slots__ = ("name", "description", "engine", "state", "context_tokens", "max_pictures", "max_pixels", "licence", "sees", "is_default")
+    __slots__ = ("name", "description", "engine", "state", "context_tokens", "max_pictures", "max_pixels", "licence", "sees", "is_default", "state_milliseconds", "advice")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,8 @@ class Model(_message.Message):
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     SEES_FIELD_NUMBER: _ClassVar[int]
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    STATE_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     engine: str
@@ -40,7 +42,9 @@ class Model(_message.Message):
     licence: str
     sees: _containers.RepeatedScalarFieldContainer[str]
     is_default: bool
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., engine: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., context_tokens: _Optional[int] = ..., max_pictures: _Optional[int] = ..., max_pixels: _Optional[int] = ..., licence: _Optional[str] = ..., sees: _Optional[_Iterable[str]] = ..., is_default: _Optional[bool] = ...) -> None: ...
+    state_milliseconds: int
+    advice: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., engine: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., context_tokens: _Optional[int] = ..., max_pictures: _Optional[int] = ..., max_pixels: _Optional[int] = ..., licence: _Optional[str] = ..., sees: _Optional[_Iterable[str]] = ..., is_default: _Optional[bool] = ..., state_milliseconds: _Optional[int] = ..., advice: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("picture_bytes", "picture_pixels", "parts", "pictures", "message_bytes", "turn_milliseconds", "media_types")
