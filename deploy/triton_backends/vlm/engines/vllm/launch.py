@@ -54,6 +54,9 @@ def start_vllm(card: Card, weights: Path, stats: Stats) -> Any:
         arguments = engine_arguments(card, weights, known=known, cpu=current_platform.is_cpu())
     except ValueError as error:
         raise StartError(str(error)) from error
+    if arguments.get("enforce_eager") and current_platform.is_cpu():
+        # vLLM compiles a sampler's function all the same: 10 s at the first request, and only where a C++ compiler is.
+        os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     printed = Printed()
     try:
         with printed:

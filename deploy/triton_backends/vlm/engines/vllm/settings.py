@@ -81,9 +81,13 @@ def engine_arguments(
         "limit_mm_per_prompt": {"image": card.max_pictures, "video": 0},
         "trust_remote_code": remote_code,
         "enable_prefix_caching": True,
-        # Without white space: a model that may write any between two fields may write it for ever. Guidance follows
-        # more of JSON Schema than vLLM's others.
-        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+        # Without white space and fields that nobody asked for: a model that may write them may write them for ever.
+        # Guidance is what can leave both out.
+        "structured_outputs_config": {
+            "backend": "guidance",
+            "disable_any_whitespace": True,
+            "disable_additional_properties": True,
+        },
         "disable_log_stats": True,
         "enable_log_requests": False,
         **given,
