@@ -34,11 +34,12 @@ class Ports:
     preprocess_metrics: int = 9465
     triton: int = 8001
     triton_metrics: int = 8002
+    modelhost: int = 8003
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody listens on now."""
-        sockets = [socket.socket() for _ in range(5)]
+        sockets = [socket.socket() for _ in range(6)]
         try:
             for one in sockets:
                 one.bind(("127.0.0.1", 0))
@@ -52,6 +53,7 @@ class Ports:
             preprocess_metrics=numbers[2],
             triton=numbers[3],
             triton_metrics=numbers[4],
+            modelhost=numbers[5],
         )
 
     def taken(self) -> list[int]:
@@ -136,6 +138,7 @@ class House:
                 "KEFU_TRITON_STATUS_FILE": str(state / "status.json"),
                 "KEFU_TRITON_GRPC_PORT": str(ports.triton),
                 "KEFU_TRITON_METRICS_PORT": str(ports.triton_metrics),
+                "KEFU_TRITON_HEALTH_ADDRESS": f"127.0.0.1:{ports.modelhost}",
                 **shared,
             },
         )
@@ -155,6 +158,7 @@ class House:
                 "KEFU_GATEWAY_ADDRESS": self.gateway,
                 "KEFU_GATEWAY_METRICS_ADDRESS": f"127.0.0.1:{ports.gateway_metrics}",
                 "KEFU_GATEWAY_TRITON_ADDRESS": self.triton,
+                "KEFU_GATEWAY_MODELHOST_ADDRESS": f"127.0.0.1:{ports.modelhost}",
                 "KEFU_GATEWAY_TRITON_METRICS_URL": f"http://127.0.0.1:{ports.triton_metrics}/metrics",
                 "KEFU_GATEWAY_PREPROCESS_ADDRESS": f"unix:{self.socket}",
                 "KEFU_GATEWAY_MODEL_REPOSITORY": str(repository),
