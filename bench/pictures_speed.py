@@ -114,7 +114,12 @@ def _one_core(case: _Case) -> None:
     everything = _fastest(lambda: prepare(full, limits), 3)
     prepared = prepare(job, limits)
     pixels = np.asarray(Image.open(io.BytesIO(prepared.data)).convert("RGB"))
-    floor = _fastest(lambda: (_decode_alone(case.data), encode_webp(pixels, READER.webp_quality)))
+    floor = _fastest(
+        lambda: (
+            _decode_alone(case.data),
+            encode_webp(Image.fromarray(pixels), READER.webp_quality),
+        )
+    )
     out, usual_out = len(prepared.data), len(usual_script(case.data))
     print(f"{case.name} ({len(case.data) / 1000:.0f} kB), CPU milliseconds on one core")
     print(f"  usual script        {usual:7.0f}   {usual_out / 1000:.0f} kB")

@@ -42,21 +42,24 @@ def main(arguments: list[str]) -> None:
     _send(connection, {"ready": True}, [])
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            head, blob = _receive(connection)
-            reply, blobs = _answer(head, blob)
-            del blob
+            reply, blobs = _answer(*_receive(connection))
             _send(connection, reply, blobs)
+            del blobs
 
 
 def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     job, limits, seconds = frames.read_job(head, data)
+    del data
     # No handler: the kernel ends the process, whatever library it is stuck in.
     signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE_SECONDS)
     try:
         if isinstance(job, RenderJob):
             rendered = render(job, limits)
             return frames.rendered_head(rendered), [page.data for page in rendered.pages]
-        prepared = prepare(job, limits)
+        # Handed over, not lent: the pipeline frees the encoded bytes as soon as it has the pixels.
+        handed = [job]
+        del job
+        prepared = prepare(handed.pop(), limits)
         return frames.prepared_head(prepared), [prepared.data, prepared.marked]
     except KefuError as error:
         return frames.error_head(error), []

@@ -11,17 +11,14 @@ import io
 
 from PIL import Image
 
-from kefu_preprocess.domain.decode import Pixels
-
 _METHOD = 0
 # Lossless has another scale: `quality` is effort there, and 0 is the fastest.
 _LOSSLESS_EFFORT = 0
 
 
-def encode_webp(pixels: Pixels, quality: int) -> bytes:
+def encode_webp(picture: Image.Image, quality: int) -> bytes:
     """`quality` 1 to 100, or 0 for lossless. The same pixels give the same bytes."""
     sink = io.BytesIO()
-    picture = Image.fromarray(pixels)
     if quality == 0:
         picture.save(sink, "WEBP", lossless=True, quality=_LOSSLESS_EFFORT, method=0)
     else:

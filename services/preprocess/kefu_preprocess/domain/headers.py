@@ -14,20 +14,23 @@ from kefu_preprocess.domain.formats import Format, damaged
 from kefu_preprocess.domain.values import Limits
 
 Size = tuple[int, int]
+# Samples a pixel of a photo whose colours have a quarter of the resolution (4:2:0), as cameras and phones write them.
+_USUAL_SAMPLES = 1.5
 
 
 def admit_size(data: bytes, found: Format, limits: Limits, *, scale_down: bool) -> Size:
     """(width, height) as stored, before EXIF rotation.
 
     Raises KefuError PICTURE_DAMAGED where the header has no size, PICTURE_TOO_MANY_PIXELS where it is over the limit.
-    With `scale_down` a JPEG may be larger: libjpeg decodes it at a half, a quarter or an eighth.
+    With `scale_down` a JPEG may be larger: libjpeg decodes it at a half, a quarter or an eighth. How much larger
+    depends on its samples: a file of several scans has the coefficients of all of them in memory, two bytes each.
     """
     size = _READERS[found](data)
     if size is None or size[0] < 1 or size[1] < 1:
         raise damaged(found)
     limit = limits.max_pixels
     if scale_down and found is Format.JPEG:
-        limit = max(limit, limits.max_pixels_scaled)
+        limit = max(limit, int(limits.max_pixels_scaled * _USUAL_SAMPLES / _samples_a_pixel(data)))
     if size[0] * size[1] > limit:
         raise KefuError(
             Reason.PICTURE_TOO_MANY_PIXELS,
@@ -81,6 +84,27 @@ _SCAN_OR_END = frozenset({0xD9, 0xDA})
 
 
 def _jpeg(data: bytes) -> Size | None:
+    frame = _jpeg_frame(data)
+    if frame is None:
+        return None
+    height = int.from_bytes(data[frame + 5 : frame + 7], "big")
+    return int.from_bytes(data[frame + 7 : frame + 9], "big"), height
+
+
+def _samples_a_pixel(data: bytes) -> float:
+    """Of a JPEG: 1 for grey, 1.5 for 4:2:0, 3 for 4:4:4, 4 for CMYK; never less than the usual 1.5."""
+    frame = _jpeg_frame(data)
+    if frame is None or frame + 10 > len(data):
+        return _USUAL_SAMPLES
+    factors = [
+        (data[at] >> 4 or 1) * (data[at] & 15 or 1)
+        for at in range(frame + 11, min(frame + 11 + 3 * data[frame + 9], len(data)), 3)
+    ]
+    return max(_USUAL_SAMPLES, sum(factors) / max(factors, default=1))
+
+
+def _jpeg_frame(data: bytes) -> int | None:
+    """Where the marker of the frame header stands (T.81 B.2.2)."""
     position = 2
     while True:
         position = data.find(b"\xff", position)
@@ -94,8 +118,7 @@ def _jpeg(data: bytes) -> Size | None:
         elif marker in _SCAN_OR_END:
             return None
         elif marker in _FRAMES:
-            height = int.from_bytes(data[position + 5 : position + 7], "big")
-            return int.from_bytes(data[position + 7 : position + 9], "big"), height
+            return position
         else:
             length = int.from_bytes(data[position + 2 : position + 4], "big")
             position += 2 + max(2, length)

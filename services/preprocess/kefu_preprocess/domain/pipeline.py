@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from PIL import Image
 
 from kefu_preprocess.domain import enhance
 from kefu_preprocess.domain.bars.detect import find_crop
@@ -39,6 +40,8 @@ class Canvas:
     found: Format
     pixels: Pixels
     size: tuple[int, int] = (0, 0)
+    # (width, height) of what is encoded.
+    fitted: tuple[int, int] = (0, 0)
     reduction: int = 1
     icc: bytes | None = None
     crop: Crop = field(default_factory=Crop)
@@ -50,10 +53,17 @@ class Canvas:
     marked: bytes = b""
     done: list[str] = field(default_factory=list)
 
+    @property
+    def marks(self) -> bool:
+        """Whether a copy with numbers is wanted."""
+        return self.job.find_elements and self.job.draw_elements
+
 
 def prepare(job: Job, limits: Limits) -> Prepared:
     """Runs every step over one picture; deterministic, byte for byte. Raises KefuError."""
     canvas = Canvas(job, limits, admit(job.data, job.media_type, limits), _NO_PIXELS)
+    # From here on the canvas alone holds the encoded bytes, and drops them when they are decoded.
+    del job
     seconds: list[tuple[str, float]] = []
     for name, step in STEPS:
         start = time.perf_counter()
@@ -65,7 +75,7 @@ def prepare(job: Job, limits: Limits) -> Prepared:
         report=Report(
             media_type=canvas.found.media_type,
             original_size=canvas.size,
-            prepared_size=(canvas.pixels.shape[1], canvas.pixels.shape[0]),
+            prepared_size=canvas.fitted,
             crop=canvas.crop,
             quality=canvas.quality,
             steps=tuple(canvas.done),
@@ -86,6 +96,7 @@ def _decode(canvas: Canvas) -> None:
     )
     canvas.pixels, canvas.size = decoded.pixels, decoded.size
     canvas.reduction, canvas.icc = decoded.reduction, decoded.icc
+    canvas.job = replace(job, data=b"")
     canvas.done.append("decode" if decoded.reduction == 1 else f"decode 1/{decoded.reduction}")
 
 
@@ -136,6 +147,7 @@ def _fit(canvas: Canvas) -> None:
     rows, columns = canvas.pixels.shape[:2]
     width, height = target_size(columns, rows, canvas.job.profile)
     canvas.pixels = resize(canvas.pixels, width, height)
+    canvas.fitted = (width, height)
     if canvas.edges is not None:
         canvas.edges *= width / columns
     if (width, height) != (columns, rows) or canvas.reduction > 1:
@@ -170,13 +182,15 @@ def _enhance(canvas: Canvas) -> None:
 
 def _encode(canvas: Canvas) -> None:
     quality = canvas.job.profile.webp_quality
-    canvas.data = encode_webp(canvas.pixels, quality)
+    picture = Image.fromarray(canvas.pixels)
+    if not canvas.marks:
+        canvas.pixels = _NO_PIXELS
+    canvas.data = encode_webp(picture, quality)
     canvas.done.append(f"webp {quality}" if quality else "webp lossless")
 
 
 def _mark(canvas: Canvas) -> None:
-    job = canvas.job
-    if not (job.find_elements and job.draw_elements):
+    if not canvas.marks:
         return
     crop, (width, height) = canvas.crop, canvas.size
     rows, columns = canvas.pixels.shape[:2]
@@ -186,7 +200,7 @@ def _mark(canvas: Canvas) -> None:
         (crop.left, crop.top),
         (columns / (width - crop.left - crop.right), rows / (height - crop.top - crop.bottom)),
     )
-    canvas.marked = encode_webp(marked, job.profile.webp_quality)
+    canvas.marked = encode_webp(Image.fromarray(marked), canvas.job.profile.webp_quality)
     canvas.done.append("mark")
 
 

@@ -110,7 +110,7 @@ def _page(document: pdfium.PdfDocument, number: int, max_pixels: int, max_bytes:
 def _encoded(pixels: Pixels, number: int, max_bytes: int) -> Page:
     """Lossless where that fits: drawn text and lines take little. A scanned photo becomes JPEG with full colour
     resolution, and is halved until it fits, so that no document makes a message that cannot be sent."""
-    data, media_type = encode_webp(pixels, 0), MEDIA_TYPE_WEBP
+    data, media_type = encode_webp(Image.fromarray(pixels), 0), MEDIA_TYPE_WEBP
     while len(data) > max_bytes:
         for quality in _QUALITIES:
             data, media_type = _jpeg(pixels, quality), "image/jpeg"

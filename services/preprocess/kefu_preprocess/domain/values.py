@@ -58,8 +58,9 @@ class Limits:
 
     max_bytes: int = 20 * 1024 * 1024
     max_pixels: int = 12_000_000
-    # Largest JPEG that `scale_down_oversized` accepts: libjpeg never holds more than one row of blocks of a baseline
-    # file, but a progressive one costs 3 bytes of coefficients a pixel, and 48 MP of those still fit in 400 MB.
+    # Largest JPEG that `scale_down_oversized` accepts, at the usual 1.5 samples a pixel (4:2:0): libjpeg never holds
+    # more than one row of blocks of a baseline file, but a progressive one costs 2 bytes a sample, and 48 MP of those
+    # still fit in 400 MB. A file of 3 samples a pixel (4:4:4) may have half as many pixels.
     max_pixels_scaled: int = 48_000_000
 
 

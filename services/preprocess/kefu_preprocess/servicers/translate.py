@@ -58,8 +58,8 @@ def to_profile(profile: pb.Profile) -> Profile:
     )
 
 
-def to_response(request: pb.PrepareRequest, outcome: Outcome) -> pb.PrepareResponse:
-    """The answer; the report's `index` is the gateway's to fill."""
+def to_response(size: int, outcome: Outcome) -> pb.PrepareResponse:
+    """The answer to a picture of `size` bytes; the report's `index` is the gateway's to fill."""
     prepared = outcome.prepared
     report = prepared.report
     return pb.PrepareResponse(
@@ -71,7 +71,7 @@ def to_response(request: pb.PrepareRequest, outcome: Outcome) -> pb.PrepareRespo
             media_type=report.media_type,
             original=_size(report.original_size),
             prepared=_size(report.prepared_size),
-            original_bytes=len(request.data),
+            original_bytes=size,
             prepared_bytes=len(prepared.data),
             crop=_crop(report.crop),
             quality=[_finding(each) for each in report.quality],
