@@ -193,6 +193,17 @@ class KefuClient:
             source, media_type=media_type, on_progress=on_progress, timeout=timeout
         )
 
+    def download(self, upload_id: str, *, timeout: float = UPLOAD_SECONDS) -> bytes:
+        """The bytes of an upload, or of a picture that explains an answer (`Answer.debug`).
+
+            answer = kefu.ask("多少钱?", picture("order.png"), debug=True)
+            for one in answer.debug["attention"]:
+                Path("seen.webp").write_bytes(kefu.download(one["upload_id"]))
+
+        `timeout` in seconds. Raises KefuCallError.
+        """
+        return self._uploads.fetch(upload_id, timeout=timeout)
+
     def models(self, *, timeout: float = SMALL_CALL_SECONDS) -> ListModelsResponse:
         """What is hosted, and the server's limits. Raises KefuCallError."""
         return self._caller.models(timeout)

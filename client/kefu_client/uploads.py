@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from kefu.media.v1.media_service_pb2 import (
+    DownloadRequest,
     GetUploadRequest,
     UploadChunk,
     UploadRequest,
@@ -36,7 +37,7 @@ OnProgress = Callable[[int, int], None]
 
 
 class Uploads:
-    """The calls of MediaService; `KefuClient.upload` documents them."""
+    """The calls of MediaService; `KefuClient.upload` and `download` document them."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -72,6 +73,20 @@ class Uploads:
                 if self._caller.on_retry is not None:
                     self._caller.on_retry(error, pause)
                 time.sleep(pause)
+
+    def fetch(self, upload_id: str, *, timeout: float) -> bytes:
+        call = self._stub.Download(
+            DownloadRequest(upload_id=upload_id),
+            timeout=timeout,
+            metadata=self._caller.metadata(),
+        )
+        data = bytearray()
+        try:
+            for response in call:
+                data += response.chunk.data
+        except grpc.RpcError as failure:
+            raise KefuCallError.of(failure) from failure
+        return bytes(data)
 
     def _once(self, transfer: _Transfer, deadline: float) -> UploadStatus:
         """Sends what is missing."""

@@ -112,6 +112,16 @@ class Uploads(media_service_pb2_grpc.MediaServiceServicer):
             refuse(context, KefuError(Reason.UPLOAD_NOT_FOUND, "no such upload", upload_id="u"))
         return media.GetUploadResponse(status=self._status(request.upload_id))
 
+    def Download(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> Iterator[media.DownloadResponse]:
+        if request.upload_id not in self.starts:
+            refuse(context, KefuError(Reason.UPLOAD_NOT_FOUND, "no such upload", upload_id="u"))
+        data = self.received[request.upload_id]
+        for offset in range(0, len(data), 1000):
+            chunk = media.UploadChunk(offset=offset, data=data[offset : offset + 1000])
+            yield media.DownloadResponse(chunk=chunk)
+
     def _status(self, upload_id: str) -> media.UploadStatus:
         size, received = self.starts[upload_id].size, len(self.received.get(upload_id, b""))
         status = media.UploadStatus(upload_id=upload_id, received_bytes=received, size=size)

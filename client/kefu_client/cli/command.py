@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from kefu_client.cli import chat, exits, health, models, session, upload, versions
+from kefu_client.cli import chat, download, exits, health, models, session, upload, versions
 from kefu_client.cli.advice import explain
 from kefu_client.cli.console import Console
 from kefu_client.errors import InputError, KefuCallError
@@ -77,6 +77,6 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (chat, session, upload, models, health, versions):
+    for module in (chat, session, upload, download, models, health, versions):
         module.add_to(commands)
     return parser

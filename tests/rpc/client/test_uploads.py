@@ -165,6 +165,27 @@ def test_the_command_prints_an_id_a_file(gateway: FakeGateway, kefu: Kefu, tmp_p
     assert [each.upload_id for each in sent] == [ids[1], "", ids[0]]
 
 
+def test_what_was_sent_can_be_fetched(
+    gateway: FakeGateway, client: KefuClient, kefu: Kefu, tmp_path: Path
+) -> None:
+    data = _picture(1.5)
+    sent = client.upload(data)
+    assert client.download(sent.upload_id) == data
+    target = tmp_path / "back.png"
+    assert kefu("download", sent.upload_id, str(target))[0] == 0
+    assert target.read_bytes() == data
+
+
+def test_nothing_is_written_of_what_is_not_there(
+    gateway: FakeGateway, kefu: Kefu, tmp_path: Path
+) -> None:
+    target = tmp_path / "back.png"
+    code, out, err = kefu("download", "d-gone", str(target))
+    assert (code, out) == (1, "")
+    assert err.startswith("kefu: d-gone: ")
+    assert not target.exists()
+
+
 def test_a_file_that_fails_ends_the_command_and_is_named(
     gateway: FakeGateway, kefu: Kefu, tmp_path: Path
 ) -> None:

@@ -229,6 +229,16 @@ async def get_upload(two: Two) -> None:
     assert two.house.triton.seen == []
 
 
+async def download(two: Two) -> None:
+    await upload_as(two.shop, PICTURE)
+    request = media_service_pb2.DownloadRequest(upload_id="u-1")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await two.bank.media.Download(request, metadata=two.bank.header).read()
+    assert error_of(caught.value).reason is Reason.UPLOAD_NOT_FOUND
+    got = await two.shop.media.Download(request, metadata=two.shop.header).read()
+    assert got.chunk.data == PICTURE
+
+
 async def delete_upload(two: Two) -> None:
     await upload_as(two.shop, PICTURE)
     request = media_service_pb2.DeleteUploadRequest(upload_id="u-1")
@@ -270,6 +280,7 @@ CASES: dict[str, Callable[[Two], Awaitable[None]]] = {
     "SessionService/DeleteSession": delete_session,
     "MediaService/Upload": upload,
     "MediaService/GetUpload": get_upload,
+    "MediaService/Download": download,
     "MediaService/DeleteUpload": delete_upload,
     "ModelService/ListModels": list_models,
     "ModelService/GetModel": get_model,

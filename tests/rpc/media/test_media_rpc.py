@@ -72,6 +72,10 @@ async def test_a_file_is_uploaded_in_chunks(
     assert status.received_bytes == status.size == len(DATA)
     assert status.expire_time.ToMicroseconds() == round((clock() + 86_400) * 1e6)
     assert await get(media) == status
+    call = media.Download(pb.DownloadRequest(upload_id="u-1"), metadata=TENANT)
+    got = [response async for response in call]
+    assert b"".join(response.chunk.data for response in got) == DATA
+    assert (got[0].media_type, got[0].size) == ("image/jpeg", len(DATA))
     read = await uploads.read("acme", "u-1")
     assert read is not None
     assert (read.media_type, read.data) == ("image/jpeg", DATA)

@@ -20,6 +20,7 @@ from kefu_gateway.app.tasks import cancel_all
 from kefu_gateway.config import Settings
 from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.answer_cache import AnswerCacheLimits, CachedHost
+from kefu_gateway.domain.artefacts import Artefacts
 from kefu_gateway.domain.bursts import BurstRules
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.conversations import Conversations
@@ -96,7 +97,7 @@ async def open_road(
             Compose(),
             Fit(encoders),
             Infer(answers),
-            Judge(),
+            Judge(Artefacts(stores.uploads)),
             Remember(
                 stores.sessions,
                 session_seconds=settings.session_seconds,

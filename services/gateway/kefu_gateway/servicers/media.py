@@ -21,6 +21,8 @@ from kefu_gateway.domain.uploads import (
     check_upload_id,
 )
 
+_CHUNK_BYTES = 256 * 1024
+
 
 class MediaServicer(pb_grpc.MediaServiceServicer):
     """`tenant_of(context)` says whose uploads the caller sees."""
@@ -66,12 +68,22 @@ class MediaServicer(pb_grpc.MediaServiceServicer):
         check_upload_id(request.upload_id, "upload_id")
         upload = await self._uploads.find(self._tenant_of(context), request.upload_id)
         if upload is None:
-            raise KefuError(
-                Reason.UPLOAD_NOT_FOUND,
-                "there is no such upload, or its time to live is over",
-                upload_id=request.upload_id,
-            )
+            raise _not_found(request.upload_id)
         return pb.GetUploadResponse(status=_status(upload))
+
+    async def Download(
+        self, request: pb.DownloadRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.DownloadResponse]:
+        check_upload_id(request.upload_id, "upload_id")
+        file = await self._uploads.read(self._tenant_of(context), request.upload_id)
+        if file is None:
+            raise _not_found(request.upload_id)
+        for offset in range(0, len(file.data), _CHUNK_BYTES):
+            data = file.data[offset : offset + _CHUNK_BYTES]
+            response = pb.DownloadResponse(chunk=pb.UploadChunk(offset=offset, data=data))
+            if offset == 0:
+                response.media_type, response.size = file.media_type, len(file.data)
+            yield response
 
     async def DeleteUpload(
         self, request: pb.DeleteUploadRequest, context: grpc.aio.ServicerContext
@@ -79,6 +91,14 @@ class MediaServicer(pb_grpc.MediaServiceServicer):
         check_upload_id(request.upload_id, "upload_id")
         await self._uploads.delete(self._tenant_of(context), request.upload_id)
         return pb.DeleteUploadResponse()
+
+
+def _not_found(upload_id: str) -> KefuError:
+    return KefuError(
+        Reason.UPLOAD_NOT_FOUND,
+        "there is no such upload, or its time to live is over",
+        upload_id=upload_id,
+    )
 
 
 def _plan(first: pb.UploadRequest) -> UploadPlan:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!kefu/media/v1/media_service.proto\x12\rkefu.media.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"R\n\x0bUploadStart\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"t\n\rUploadRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1a.kefu.media.v1.UploadStartH\x00\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1a.kefu.media.v1.UploadChunkH\x00\x42\t\n\x07\x63ontent\"+\n\x0bUploadChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x8a\x01\n\x0cUploadStatus\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x0eUploadResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.kefu.media.v1.UploadStatus\"%\n\x10GetUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"@\n\x11GetUploadResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.kefu.media.v1.UploadStatus\"(\n\x13\x44\x65leteUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteUploadResponse2\x80\x02\n\x0cMediaService\x12G\n\x06Upload\x12\x1c.kefu.media.v1.UploadRequest\x1a\x1d.kefu.media.v1.UploadResponse(\x01\x12N\n\tGetUpload\x12\x1f.kefu.media.v1.GetUploadRequest\x1a .kefu.media.v1.GetUploadResponse\x12W\n\x0c\x44\x65leteUpload\x12\".kefu.media.v1.DeleteUploadRequest\x1a#.kefu.media.v1.DeleteUploadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!kefu/media/v1/media_service.proto\x12\rkefu.media.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"R\n\x0bUploadStart\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"t\n\rUploadRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1a.kefu.media.v1.UploadStartH\x00\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1a.kefu.media.v1.UploadChunkH\x00\x42\t\n\x07\x63ontent\"+\n\x0bUploadChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x8a\x01\n\x0cUploadStatus\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x0eUploadResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.kefu.media.v1.UploadStatus\"%\n\x10GetUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"@\n\x11GetUploadResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.kefu.media.v1.UploadStatus\"$\n\x0f\x44ownloadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"_\n\x10\x44ownloadResponse\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12)\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x1a.kefu.media.v1.UploadChunk\"(\n\x13\x44\x65leteUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteUploadResponse2\xcf\x02\n\x0cMediaService\x12G\n\x06Upload\x12\x1c.kefu.media.v1.UploadRequest\x1a\x1d.kefu.media.v1.UploadResponse(\x01\x12N\n\tGetUpload\x12\x1f.kefu.media.v1.GetUploadRequest\x1a .kefu.media.v1.GetUploadResponse\x12M\n\x08\x44ownload\x12\x1e.kefu.media.v1.DownloadRequest\x1a\x1f.kefu.media.v1.DownloadResponse0\x01\x12W\n\x0c\x44\x65leteUpload\x12\".kefu.media.v1.DeleteUploadRequest\x1a#.kefu.media.v1.DeleteUploadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,10 +46,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUPLOADREQUEST']._serialized_end=573
   _globals['_GETUPLOADRESPONSE']._serialized_start=575
   _globals['_GETUPLOADRESPONSE']._serialized_end=639
-  _globals['_DELETEUPLOADREQUEST']._serialized_start=641
-  _globals['_DELETEUPLOADREQUEST']._serialized_end=681
-  _globals['_DELETEUPLOADRESPONSE']._serialized_start=683
-  _globals['_DELETEUPLOADRESPONSE']._serialized_end=705
-  _globals['_MEDIASERVICE']._serialized_start=708
-  _globals['_MEDIASERVICE']._serialized_end=964
+  _globals['_DOWNLOADREQUEST']._serialized_start=641
+  _globals['_DOWNLOADREQUEST']._serialized_end=677
+  _globals['_DOWNLOADRESPONSE']._serialized_start=679
+  _globals['_DOWNLOADRESPONSE']._serialized_end=774
+  _globals['_DELETEUPLOADREQUEST']._serialized_start=776
+  _globals['_DELETEUPLOADREQUEST']._serialized_end=816
+  _globals['_DELETEUPLOADRESPONSE']._serialized_start=818
+  _globals['_DELETEUPLOADRESPONSE']._serialized_end=840
+  _globals['_MEDIASERVICE']._serialized_start=843
+  _globals['_MEDIASERVICE']._serialized_end=1178
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,22 @@ class GetUploadResponse(_message.Message):
     status: UploadStatus
     def __init__(self, status: _Optional[_Union[UploadStatus, _Mapping]] = ...) -> None: ...
 
+class DownloadRequest(_message.Message):
+    __slots__ = ("upload_id",)
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    upload_id: str
+    def __init__(self, upload_id: _Optional[str] = ...) -> None: ...
+
+class DownloadResponse(_message.Message):
+    __slots__ = ("media_type", "size", "chunk")
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    media_type: str
+    size: int
+    chunk: UploadChunk
+    def __init__(self, media_type: _Optional[str] = ..., size: _Optional[int] = ..., chunk: _Optional[_Union[UploadChunk, _Mapping]] = ...) -> None: ...
+
 class DeleteUploadRequest(_message.Message):
     __slots__ = ("upload_id",)
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]

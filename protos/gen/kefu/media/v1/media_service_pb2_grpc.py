@@ -45,6 +45,11 @@ class MediaServiceStub:
                 request_serializer=kefu_dot_media_dot_v1_dot_media__service__pb2.GetUploadRequest.SerializeToString,
                 response_deserializer=kefu_dot_media_dot_v1_dot_media__service__pb2.GetUploadResponse.FromString,
                 _registered_method=True)
+        self.Download = channel.unary_stream(
+                '/kefu.media.v1.MediaService/Download',
+                request_serializer=kefu_dot_media_dot_v1_dot_media__service__pb2.DownloadRequest.SerializeToString,
+                response_deserializer=kefu_dot_media_dot_v1_dot_media__service__pb2.DownloadResponse.FromString,
+                _registered_method=True)
         self.DeleteUpload = channel.unary_unary(
                 '/kefu.media.v1.MediaService/DeleteUpload',
                 request_serializer=kefu_dot_media_dot_v1_dot_media__service__pb2.DeleteUploadRequest.SerializeToString,
@@ -71,6 +76,14 @@ class MediaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Download(self, request, context):
+        """Gives the bytes of an upload back, in order. Pictures that explain an answer (`Answer.debug`) are had this way.
+        Errors: UPLOAD_NOT_FOUND, also where it is not complete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteUpload(self, request, context):
         """Deletes an upload. Deleting what is not there succeeds. Errors: FIELD_INVALID.
         """
@@ -90,6 +103,11 @@ def add_MediaServiceServicer_to_server(servicer, server):
                     servicer.GetUpload,
                     request_deserializer=kefu_dot_media_dot_v1_dot_media__service__pb2.GetUploadRequest.FromString,
                     response_serializer=kefu_dot_media_dot_v1_dot_media__service__pb2.GetUploadResponse.SerializeToString,
+            ),
+            'Download': grpc.unary_stream_rpc_method_handler(
+                    servicer.Download,
+                    request_deserializer=kefu_dot_media_dot_v1_dot_media__service__pb2.DownloadRequest.FromString,
+                    response_serializer=kefu_dot_media_dot_v1_dot_media__service__pb2.DownloadResponse.SerializeToString,
             ),
             'DeleteUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteUpload,
@@ -152,6 +170,33 @@ class MediaService:
             '/kefu.media.v1.MediaService/GetUpload',
             kefu_dot_media_dot_v1_dot_media__service__pb2.GetUploadRequest.SerializeToString,
             kefu_dot_media_dot_v1_dot_media__service__pb2.GetUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Download(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/kefu.media.v1.MediaService/Download',
+            kefu_dot_media_dot_v1_dot_media__service__pb2.DownloadRequest.SerializeToString,
+            kefu_dot_media_dot_v1_dot_media__service__pb2.DownloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

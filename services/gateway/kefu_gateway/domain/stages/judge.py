@@ -14,6 +14,7 @@ from kefu_gateway.domain.answer import (
     Handover,
     Usage,
 )
+from kefu_gateway.domain.artefacts import Artefacts
 from kefu_gateway.domain.stages.base import Quiet
 from kefu_gateway.domain.turn import Turn
 
@@ -32,8 +33,12 @@ _HANDOVERS = {
 class Judge(Quiet):
     name = "judge"
 
+    def __init__(self, artefacts: Artefacts) -> None:
+        self._artefacts = artefacts
+
     async def do(self, turn: Turn) -> None:
         question = turn.question
+        debug = turn.details.get("debug", {}) if question.debug else {}
         confidence = confidence_of(turn.logprobs)
         text_tokens, visual_tokens, completion_tokens = turn.usage
         turn.answer = Answer(
@@ -55,7 +60,7 @@ class Judge(Quiet):
             ),
             cached=turn.cached,
             joined_requests=1 if turn.claim is None else len(turn.claim.request_ids),
-            debug=turn.details.get("debug", {}) if question.debug else {},
+            debug=await self._artefacts.keep(question.tenant, debug),
         )
 
 
