@@ -22,6 +22,7 @@ from engines.base import Batch, Card, ContractError, Job
 from engines.vllm.answer import Delta
 from engines.vllm.launch import prepare_process, start_vllm
 from engines.vllm.pictures import Picture
+from engines.vllm.prompt import PromptIds
 from engines.vllm.stats import Stats
 
 # A job whose pictures take longer to prepare than this starts alone.
@@ -73,6 +74,7 @@ class Driver:
         self._numbers = itertools.count()
         self._loop: asyncio.AbstractEventLoop
         self._llm: Any
+        self._prompt: PromptIds
         self._batches: dict[Batch, list[Ticket]] = {}
         self._tickets: set[Ticket] = set()
         self._entering: set[asyncio.Task[None]] = set()
@@ -80,6 +82,8 @@ class Driver:
 
     def start(self) -> None:
         """Loads the model; minutes. Raises StartError."""
+        tokenizer = self._weights / self._card.raw.get("tokenizer", "tokenizer.json")
+        self._prompt = PromptIds(self._card, tokenizer)
         prepare_process()
         started: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         threading.Thread(target=self._run, args=(started,), name="vllm", daemon=True).start()
@@ -180,7 +184,7 @@ class Driver:
 
     async def _render(self, ticket: Ticket) -> Any:
         renderer = self._llm.renderer
-        prompt: dict[str, Any] = {"prompt_token_ids": list(ticket.job.input_ids)}
+        prompt: dict[str, Any] = {"prompt_token_ids": self._prompt.ids(ticket.job.input_ids)}
         if ticket.pictures:
             images = [
                 # Without its data vLLM takes what it has under the name.

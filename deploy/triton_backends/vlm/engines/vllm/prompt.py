@@ -1,0 +1,38 @@
+"""Token ids as vLLM's processors look for them.
+
+The contract has one placeholder token a picture.  Most families' processors look for just that; MiniCPM-V's looks for
+the tokens of a text, `picture.engine_text` of its card, and finds nothing otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from engines.base import Card
+
+
+class PromptIds:
+    """Made once a model; `ids` is called for each prompt."""
+
+    def __init__(self, card: Card, tokenizer: Path) -> None:
+        text = str((card.raw.get("picture") or {}).get("engine_text") or "")
+        self._placeholder = card.placeholder_id
+        self._instead: list[int] = []
+        if text:
+            found = Tokenizer.from_file(str(tokenizer)).encode(text, add_special_tokens=False)
+            self._instead = found.ids
+
+    def ids(self, ids: Sequence[int]) -> list[int]:
+        """The prompt with each placeholder in the form that the model's processor knows."""
+        if not self._instead:
+            return list(ids)
+        found: list[int] = []
+        for token in ids:
+            if token == self._placeholder:
+                found += self._instead
+            else:
+                found.append(token)
+        return found
