@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -25,13 +26,13 @@ class Caller:
         self,
         channel: grpc.Channel,
         *,
-        token: str,
+        token: str | Callable[[], str],
         timeout: float,
         attempts: int,
         on_retry: OnRetry | None,
     ) -> None:
-        if not is_plain(token):
-            raise InputError("the token has characters that no token has (line breaks, umlauts)")
+        if isinstance(token, str):
+            _check_token(token)
         self.channel = channel
         self.attempts = attempts
         self.on_retry = on_retry
@@ -79,8 +80,12 @@ class Caller:
     def metadata(self, request_id: str = "") -> tuple[tuple[str, str], ...]:
         """The headers of a call."""
         pairs = []
-        if self._token:
-            pairs.append(("authorization", f"Bearer {self._token}"))
+        token = self._token
+        if not isinstance(token, str):
+            token = token()
+            _check_token(token)
+        if token:
+            pairs.append(("authorization", f"Bearer {token}"))
         # So that the server's log lines, from the first on, carry the caller's id. An id that no header can carry is
         # left to the server to refuse, which names the field.
         if request_id and is_plain(request_id):
@@ -102,6 +107,11 @@ class Caller:
                 "then `kefu chat --upload ID`; in a program KefuClient.upload), or send fewer or smaller ones"
             )
         return asked
+
+
+def _check_token(token: str) -> None:
+    if not is_plain(token):
+        raise InputError("the token has characters that no token has (line breaks, umlauts)")
 
 
 def is_plain(text: str) -> bool:

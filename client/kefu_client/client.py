@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -47,8 +47,9 @@ class KefuClient:
     Args:
         address: "HOST:PORT" or "unix:PATH".
         tls: how to trust the server; None: no TLS (inside a cluster, on a unix socket).
-        token: an API key or a bearer token, sent as `authorization: Bearer …` with every call. Empty: none is sent.
-            Without TLS it travels in the clear.
+        token: an API key or a bearer token, sent as `authorization: Bearer …` with every call; or a function that
+            gives it, asked before each call, for tokens that expire. Empty: none is sent. Without TLS it travels in
+            the clear.
         timeout: seconds that a question may take, its repetitions included.
         attempts: how often a question is tried in all when the server says "not now, later" before the first event.
         on_retry: told of every repetition: why, and how many seconds until then.
@@ -62,7 +63,7 @@ class KefuClient:
         address: str = DEFAULT_ADDRESS,
         *,
         tls: Tls | None = None,
-        token: str = "",
+        token: str | Callable[[], str] = "",
         timeout: float = 120.0,
         attempts: int = 3,
         on_retry: OnRetry | None = None,

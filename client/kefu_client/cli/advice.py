@@ -19,7 +19,11 @@ _ADVICE: Mapping[str, str] = {
     "PICTURE_DAMAGED": "Copy or save the file again; it is cut off or damaged.",
     "MODEL_UNKNOWN": "`kefu models` lists those that are hosted.",
     "PROMPT_TOO_LONG": "Shorten the text, or send fewer pictures.",
-    "CREDENTIAL_INVALID": "Put your key into KEFU_TOKEN, or name its file with --token-file.",
+    "CREDENTIAL_INVALID": "Put your key into KEFU_TOKEN, or name its file with --token-file. One that was sent "
+    "is unknown, mistyped, expired or withdrawn: ask whoever runs the gateway for another.",
+    "PERMISSION_DENIED": "Your key is good, but not for this: ask whoever runs the gateway.",
+    "IDENTITY_UNAVAILABLE": "Nothing is wrong with your token: the gateway cannot reach whoever issued it.",
+    "OVERLOADED": "The gateway is full, and not with your questions alone.",
     "MODEL_SERVER_UNAVAILABLE": _ASK_HEALTH,
     "MODEL_NOT_READY": _ASK_HEALTH,
     "PREPROCESS_UNAVAILABLE": _ASK_HEALTH,
@@ -30,6 +34,16 @@ _ADVICE: Mapping[str, str] = {
     "DEADLINE_EXCEEDED": "Allow it more time with --timeout.",
     "NOT_IMPLEMENTED": "This server is of a version that cannot do it yet.",
     "REQUEST_ID_CONFLICT": "Choose another --request-id, or leave it out.",
+}
+
+# By the quota that is used up.
+_ANY_QUOTA = "More than your tenant may use; whoever runs the gateway sets how much that is."
+_QUOTAS: Mapping[str, str] = {
+    "turns_per_second": "Ask more slowly, or have the gateway's operator raise turns_per_second.",
+    "concurrent_turns": "Wait for your running questions, or have the gateway's operator raise concurrent_turns.",
+    "tokens_per_day": "Today's tokens are used up; a day ends at midnight UTC. The gateway's operator can raise "
+    "tokens_per_day.",
+    "uploads": "Delete some (MediaService.DeleteUpload), or wait until they expire.",
 }
 
 _PICTURE_FIELD = re.compile(r"question\.parts\[(\d+)\]\.picture")
@@ -51,8 +65,10 @@ def explain(error: KefuCallError, address: str, names: Sequence[str] = ()) -> li
     lines.append(f"({', '.join(origin)})")
     if error.reason in _ADVICE:
         lines.append(_ADVICE[error.reason])
+    if error.reason == "QUOTA_EXCEEDED":
+        lines.append(_QUOTAS.get(error.metadata.get("quota", ""), _ANY_QUOTA))
     if error.retry_after is not None:
-        lines.append(f"Try again in {error.retry_after:g} s.")
+        lines.append(f"Try again in {_duration(error.retry_after)}.")
     return lines
 
 
@@ -63,7 +79,14 @@ def _from_elsewhere(error: KefuCallError, address: str) -> list[str]:
         if "handshake" in error.message.lower() or "certificate" in error.message.lower():
             return [
                 f"no trusted TLS connection to {address}",
-                "Name the authority that signed its certificate with --ca.",
+                "Name the authority that signed its certificate with --ca. A gateway that wants a certificate "
+                "of yours needs --cert and --key.",
+                said,
+            ]
+        if "socket closed" in error.message.lower():
+            return [
+                f"{address} closed the connection at once",
+                "It may speak TLS (--tls, --ca), or want a certificate of yours (--cert, --key).",
                 said,
             ]
         return [
@@ -82,6 +105,14 @@ def _from_elsewhere(error: KefuCallError, address: str) -> list[str]:
     if error.code is grpc.StatusCode.UNIMPLEMENTED:
         return [f"what listens at {address} does not know this call: is it a Kefu gateway?", said]
     return [f"the call to {address} failed", said]
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 120:
+        return f"{seconds:g} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _part_of(error: KefuCallError, names: Sequence[str]) -> str:

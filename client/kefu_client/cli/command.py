@@ -28,7 +28,9 @@ examples:
 
 environment:
   KEFU_ADDRESS   where the gateway listens (default 127.0.0.1:50051)
-  KEFU_TOKEN     API key or bearer token
+  KEFU_TOKEN     API key or bearer token; KEFU_TOKEN_FILE: the file that it is in
+  KEFU_TLS       1: connect with TLS; KEFU_CA: file of the authority to trust
+  KEFU_CERT, KEFU_KEY   files of a client certificate and its key (mutual TLS)
   NO_COLOR       no colours, even on a terminal
 
 exit codes:
