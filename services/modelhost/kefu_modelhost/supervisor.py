@@ -81,6 +81,7 @@ class Supervisor:
             raise SetupError("no models to load (KEFU_MODELS)")
         for card in self._cards:
             _require_weights(card, settings.weights.expanduser())
+            _require_environment(card, settings.engine_envs.expanduser())
         self.status = Status(
             path=settings.status_file,
             grpc=settings.grpc_address,
@@ -340,6 +341,17 @@ def _require_weights(card: ModelCard, weights: Path) -> None:
                 f"{weights / card.name / name} is missing: run `python -m kefu_modelhost pull {card.name}`,"
                 " or set KEFU_WEIGHTS_DIR to the folder that has it"
             )
+
+
+def _require_environment(card: ModelCard, environments: Path) -> None:
+    """A card may name an environment that its engine cannot do without; others find theirs, or run in Triton's own."""
+    name = card.raw.get("engine_settings", {}).get("environment")
+    if name and not (environments / name / "bin" / "python").exists():
+        raise SetupError(
+            f"{card.name} needs the environment {environments / name}: make it with the Python of Triton's own,"
+            f" `python3 -m venv {environments / name} && {environments / name}/bin/pip install"
+            f" -r requirements/{name}.txt -r requirements/torch.txt`, or set KEFU_ENGINE_ENVS"
+        )
 
 
 @contextlib.contextmanager
