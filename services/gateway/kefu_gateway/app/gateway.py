@@ -43,6 +43,7 @@ from kefu_gateway.config import Settings
 from kefu_gateway.domain.accounts import Accounts
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
 from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.conversations import Conversations
 from kefu_gateway.domain.quotas import QuotaLedger, Quotas
 from kefu_gateway.domain.road import Way
 from kefu_gateway.domain.spans import NoSpans
@@ -60,6 +61,7 @@ class Gateway:
     server: grpc.aio.Server
     health: Health
     admission: Admission
+    conversations: Conversations
     address: str
     metrics_port: int | None
 
@@ -157,6 +159,7 @@ class Gateway:
                 server=server,
                 health=health,
                 admission=admission,
+                conversations=conversations,
                 address=address,
                 metrics_port=port,
             )
@@ -166,11 +169,20 @@ class Gateway:
         await run_until_signal(
             self.server,
             begin_drain=self.health.drain,
-            stop_admitting=self.admission.drain,
-            idle=self.admission.idle,
+            stop_admitting=self._stop_admitting,
+            idle=self._idle,
             settle=self.settings.settle_seconds,
             drain=self.settings.drain_seconds,
         )
+
+    def _stop_admitting(self) -> None:
+        self.admission.drain()
+        self.conversations.drain()
+
+    async def _idle(self) -> None:
+        """Our callers first: they may still begin turns."""
+        await self.admission.idle()
+        await self.conversations.idle()
 
 
 @asynccontextmanager

@@ -17,15 +17,16 @@ from typing import Protocol
 import structlog
 
 from kefu_common.errors import KefuError, Reason
-from kefu_gateway.domain.answer import Answer, Answered, Delta, Event
+from kefu_gateway.domain.answer import Answer, Answered, Event
 from kefu_gateway.domain.deadline import Deadline
 from kefu_gateway.domain.holder import Holder, HolderSettings, TurnMaker, error_of
 from kefu_gateway.domain.mailboxes import Mailboxes, Told
 from kefu_gateway.domain.session import Entry, Failure, SessionKey, SessionStore
+from kefu_gateway.domain.splicing import Interrupted, Splice
 
 log = structlog.get_logger()
 
-# News that the store told: it does not say which holder's, so whoever heard a part already cannot append it.
+# News that the store told: it does not say which holder's.
 FROM_STORE = 0
 
 
@@ -79,6 +80,7 @@ class Conversations:
         self._restarted = restarted
         self._mailboxes = Mailboxes()
         self._holders: dict[SessionKey, tuple[Holder, asyncio.Task[None]]] = {}
+        self._leaving = False
 
     @property
     def held(self) -> int:
@@ -112,7 +114,7 @@ class Conversations:
         Closing the iterator early takes the request back, unless `leave_when_closed` is False: then the answer is
         written down all the same, and the same `request_id` finds it. Raises KefuError.
         """
-        heard: int | None = None  # the fence of the holder whose words were passed on
+        splice = Splice()
         finished = False
         with self._mailboxes.waiting(key, entry.request_id) as queue:
             try:
@@ -124,18 +126,17 @@ class Conversations:
                     if told is None:
                         told = await self._submit(key, entry)
                         continue
-                    if heard is not None and told.fence != heard:
-                        raise _interrupted(key)
-                    news, fence, told = told.news, told.fence, None
-                    if isinstance(news, Failure):
+                    if isinstance(told.news, Failure):
                         finished = True
-                        raise error_of(news)
-                    finished = isinstance(news, Answered)
-                    if isinstance(news, Delta):
-                        heard = fence
-                    yield news
+                        raise error_of(told.news)
+                    for event in splice.take(told):
+                        finished = isinstance(event, Answered)
+                        yield event
                     if finished:
                         return
+                    told = None
+            except Interrupted:
+                raise _interrupted(key) from None
             finally:
                 if not finished and leave_when_closed:
                     await asyncio.shield(asyncio.create_task(self._withdraw(key, entry)))
@@ -170,12 +171,27 @@ class Conversations:
         """Takes a request back; the work for it stops where no other request shares its turn."""
         await self._take_back(key, request_id)
 
+    def drain(self) -> None:
+        """From now on sessions are held for callers of this gateway alone, who are all known: others' go to others."""
+        self._leaving = True
+        for holder, _ in self._holders.values():
+            holder.leave()
+
+    async def idle(self) -> None:
+        """Returns when no session is held. A turn that runs here may be one that another gateway's caller waits for:
+        cut off after its first word, it would fail them both."""
+        while self._holders:
+            await asyncio.wait([task for _, task in self._holders.values()])
+
     async def close(self) -> None:
         """Stops holding. What is still in an inbox is answered by whoever takes the session next."""
-        tasks = [task for _, task in self._holders.values()]
-        for task in tasks:
+        held = list(self._holders.values())
+        for _, task in held:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(task for _, task in held), return_exceptions=True)
+        for holder, _ in held:
+            with contextlib.suppress(KefuError):
+                await holder.hand_over()
 
     def receive(self, post: Post) -> None:
         """A post from another gateway."""
@@ -249,6 +265,8 @@ class Conversations:
             clock=self._clock,
             restarted=self._restarted,
         )
+        if self._leaving:
+            holder.leave()
         # It outlives the call that starts it, and serves others' requests: nothing of that call is its own.
         task = asyncio.create_task(self._run(holder), context=Context())
         self._holders[key] = (holder, task)

@@ -76,6 +76,17 @@ class Holder:
         self._clock = clock
         self._restarted = restarted
         self._poked = asyncio.Event()
+        self._leaving = False
+
+    def leave(self) -> None:
+        """This gateway is going down: the turn that runs is finished, and what only other gateways' callers wait for
+        then is theirs."""
+        self._leaving = True
+        self.poke()
+
+    async def hand_over(self) -> None:
+        """Lets the lease run out now: whoever asks for the session next has it, without waiting for its end."""
+        await self._store.renew(self.key, self.fence, lease_seconds=0.0)
 
     def poke(self) -> None:
         """Something arrived, or was withdrawn: look again."""
@@ -107,6 +118,9 @@ class Holder:
         while True:
             self._poked.clear()
             entries = await self._store.pending(self.key)
+            if self._leaving and self._only_others(entries):
+                await self.hand_over()
+                return
             match self._plan(entries):
                 case Idle():
                     if await self._store.release(self.key, self.fence):
@@ -119,6 +133,10 @@ class Holder:
                 case Go(members):
                     chosen = [entry for entry in entries if entry.request_id in members]
                     await self._turn(chosen)
+
+    def _only_others(self, entries: Sequence[Entry]) -> bool:
+        ours = self._settings.gateway
+        return bool(entries) and all(entry.gateway != ours for entry in entries)
 
     def _plan(self, entries: Sequence[Entry]) -> Go | Wait | Idle:
         arrivals = [self._maker.arrival(entry) for entry in entries]

@@ -132,6 +132,7 @@ class Road:
                 ticket=ticket,
                 account=account,
             )
+            outcome.deadline = turn.deadline
             async with aclosing(self._requests.run(turn)) as events:
                 async for event in events:
                     account.hear(event)
@@ -160,12 +161,17 @@ class Road:
         )
 
 
+# Seconds by which gRPC may end a call before our own clock says that its deadline has passed.
+_SAME_MOMENT = 0.1
+
+
 class _Outcome:
     """Tells once how a question ended: answered when its answer was handed over, whatever the caller does then."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self.answered = False
+        self.deadline: Deadline | None = None
 
     def __enter__(self) -> _Outcome:
         return self
@@ -179,6 +185,9 @@ class _Outcome:
             self._telemetry.question(error.reason.value)
         elif isinstance(error, Exception):
             self._telemetry.question(Reason.INTERNAL.value)
+        elif self.deadline is not None and self.deadline.remaining() < _SAME_MOMENT:
+            # gRPC cancels a call whose deadline passes: to whoever waited in vain that is no leaving.
+            self._telemetry.question(Reason.DEADLINE_EXCEEDED.value)
         else:
             self._telemetry.question("cancelled")
 
