@@ -133,7 +133,7 @@ def read_card(path: Path) -> ModelCard:
             memory=_memory(memory) if memory else None,
             raw=raw,
         )
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SetupError(f"{path} is no model card: {type(error).__name__}: {error}") from error
 
 
