@@ -103,6 +103,35 @@ async def test_metrics_after_a_turn_and_a_refusal(house: House) -> None:
 
 
 @pytest.mark.parametrize("house", [{"metrics_address": "127.0.0.1:0"}], indirect=True)
+async def test_a_caller_that_waited_in_vain_has_not_left(house: House) -> None:
+    """gRPC cancels the call when its deadline passes. Counted as the caller's own leaving, a gateway so slow that every
+    caller gave up had no failures at all, and its error budget stayed whole."""
+    house.triton.script = Script(["a", "b"], pause_after=1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await house.chat.Chat(chat_service_pb2.ChatRequest(question=ask("hi")), timeout=0.5)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    leaving = house.chat.StreamChat(chat_service_pb2.StreamChatRequest(question=ask("hi")))
+    await leaving.read()
+    leaving.cancel()
+
+    def counted() -> list[str]:
+        address = f"http://127.0.0.1:{house.gateway.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return [
+            line for line in lines if line.startswith("kefu_questions_total") and " 0.0" not in line
+        ]
+
+    wanted = {
+        'kefu_questions_total{outcome="failed",reason="DEADLINE_EXCEEDED"} 1.0',
+        'kefu_questions_total{outcome="cancelled",reason=""} 1.0',
+    }
+    async with asyncio.timeout(10):
+        while set(await asyncio.to_thread(counted)) != wanted:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("house", [{"metrics_address": "127.0.0.1:0"}], indirect=True)
 async def test_the_join_stage_is_not_charged_for_the_turn_it_awaits(house: House) -> None:
     """A session's turn is run by its holder, and the request waits for it inside `join`: the histogram once said that
     joining took as long as the model."""
