@@ -9,9 +9,13 @@ from typing import Any
 from engines.base import ContractError, Sampling
 
 _KNOWN = frozenset(
-    {"max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs", "debug"}
+    {
+        *("max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs", "debug"),
+        "cache_scope",
+    }
 )
 _MOST_STOPS = 16
+_LONGEST_SCOPE = 128
 
 
 def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
@@ -39,6 +43,7 @@ def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
         json_schema=_schema(values.get("json_schema")),
         logprobs=bool(values.get("logprobs", True)),
         debug=bool(values.get("debug", False)),
+        cache_scope=_scope(values.get("cache_scope", "")),
     )
 
 
@@ -69,6 +74,12 @@ def _stops(value: Any) -> tuple[str, ...]:
     if len(stops) > _MOST_STOPS:
         raise _bad(f"stop has more than {_MOST_STOPS} strings")
     return tuple(stops)
+
+
+def _scope(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_SCOPE:
+        raise _bad(f"cache_scope is not a string of at most {_LONGEST_SCOPE} characters")
+    return value
 
 
 def _schema(value: Any) -> dict[str, Any] | None:

@@ -81,6 +81,9 @@ def untouched(two: Two, theirs: answer_pb2.Answer) -> None:
     assert two.house.triton.seen[1].pictures == [PICTURE]
     scopes = [request.cache_scope for request in two.house.sidecar.seen]
     assert len(scopes) == len(set(scopes)) == 2, "the sidecar remembers each tenant's apart"
+    salts = {seen.sampling["cache_scope"] for seen in two.house.triton.seen}
+    assert len(salts) == 2, "and so does the model host"
+    assert not salts & {"shop", "bank"}, "which need not know their names"
 
 
 async def chat(two: Two) -> None:
@@ -249,13 +252,15 @@ async def delete_upload(two: Two) -> None:
 
 async def same_for_both(two: Two, method: str, request: object) -> None:
     """What is hosted is nobody's in particular: what the other one did changes nothing of it."""
+    hosted = model_service_pb2.GetModelRequest()
+    ready = model_service_pb2.MODEL_STATE_READY
+    while (await two.shop.models.GetModel(hosted, metadata=two.shop.header)).model.state != ready:
+        pass
     answers = []
     for tenant in (two.bank, two.shop, two.bank):
-        call = getattr(tenant.models, method)
-        answer = await call(request, metadata=tenant.header)
-        models = answer.models if method == "ListModels" else [answer.model]
-        for model in models:
-            model.state = model_service_pb2.MODEL_STATE_READY  # health's to say, as it finds out
+        answer = await getattr(tenant.models, method)(request, metadata=tenant.header)
+        for model in answer.models if method == "ListModels" else [answer.model]:
+            model.state_milliseconds = 0  # the time goes on between two calls
         answers.append(answer)
         await two.shop.ask(ask(SECRET))
     assert answers[0] == answers[1] == answers[2]

@@ -17,6 +17,8 @@ def test_what_is_left_out_has_its_default() -> None:
     found = parse_sampling(b"", 1000)
     assert (found.max_tokens, found.temperature, found.top_p, found.seed) == (256, 0.25, 1.0, None)
     assert parse_sampling(b'{"stop": "x", "max_tokens": 3.0, "seed": null}', 100).stop == ("x",)
+    assert found.cache_scope == ""
+    assert parse_sampling(b'{"cache_scope": "a1"}', 100).cache_scope == "a1"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,7 @@ def test_what_is_left_out_has_its_default() -> None:
         b"{",
         b"\xff",
         b'{"top_k": 3}',
+        b'{"cache_scope": 7}',
         b'{"max_tokens": 101}',
         b'{"temperature": NaN}',
         b'{"stop": [1]}',

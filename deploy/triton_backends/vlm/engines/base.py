@@ -55,6 +55,8 @@ class Sampling:
     json_schema: JSON Schema that the answer obeys; None for free text
     logprobs:    False lets the engine leave the log-probabilities out (the tensor is then empty)
     debug:       True asks for artefacts of the engine's work in `details`, under `debug`
+    cache_scope: what is remembered of a request (pictures read, prompts worked through) serves requests of its scope
+                 alone: the time of an answer must not tell one tenant what another one asked
     """
 
     max_tokens: int = 256
@@ -65,6 +67,7 @@ class Sampling:
     json_schema: Mapping[str, Any] | None = None
     logprobs: bool = True
     debug: bool = False
+    cache_scope: str = ""
 
 
 class Batch:

@@ -12,6 +12,7 @@ and its stream keeps a queue that hides cancellation. One stream a request, so t
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import struct
@@ -29,7 +30,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from kefu_common.calls import trace_headers
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.adapters.dialects import Dialects
-from kefu_gateway.domain.ports import Inference, Sampling, TokenChunk
+from kefu_gateway.domain.ports import Inference, TokenChunk
 
 log = structlog.get_logger()
 
@@ -197,7 +198,7 @@ def build_request(inference: Inference) -> service_pb2.ModelInferRequest:
         ("input_ids", "INT32", len(ids), ids.tobytes()),
         ("images", "UINT8", len(images), images),
         ("image_sizes", "INT32", len(sizes), sizes.tobytes()),
-        ("sampling", "BYTES", 1, _bytes_tensor(sampling_json(inference.sampling, inference.debug))),
+        ("sampling", "BYTES", 1, _bytes_tensor(sampling_json(inference))),
     ):
         tensor = request.inputs.add(name=name, datatype=kind)
         tensor.shape.extend((1, count))
@@ -205,8 +206,9 @@ def build_request(inference: Inference) -> service_pb2.ModelInferRequest:
     return request
 
 
-def sampling_json(sampling: Sampling, debug: bool) -> bytes:
+def sampling_json(inference: Inference) -> bytes:
     """The `sampling` tensor's JSON; absent keys mean "none"."""
+    sampling = inference.sampling
     settings: dict[str, Any] = {
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
@@ -219,8 +221,11 @@ def sampling_json(sampling: Sampling, debug: bool) -> bytes:
         settings["stop"] = list(sampling.stop)
     if sampling.json_schema:
         settings["json_schema"] = json.loads(sampling.json_schema)
-    if debug:
+    if inference.debug:
         settings["debug"] = True
+    if inference.tenant:
+        # Not the name itself: the model host needs to tell tenants apart, and not to know them.
+        settings["cache_scope"] = hashlib.sha256(inference.tenant.encode()).hexdigest()[:32]
     return json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -168,7 +168,7 @@ class ReaderEngine:
         for picture in job.images:
             if cancelled():
                 break
-            page, was_known = self._ocr.read(picture)
+            page, was_known = self._ocr.read(picture, job.sampling.cache_scope)
             pages.append(page)
             known.append(was_known)
         return pages, known

@@ -76,9 +76,9 @@ class PageReader:
         self._engine(np.full((320, 320, 3), 255, np.uint8))
         _give_back()
 
-    def read(self, picture: bytes) -> tuple[Page, bool]:
-        """The page, and whether it was known already; ContractError(picture_undecodable)."""
-        key = hashlib.sha256(picture).hexdigest()
+    def read(self, picture: bytes, scope: str = "") -> tuple[Page, bool]:
+        """The page, and whether it was known already in this scope; ContractError(picture_undecodable)."""
+        key = f"{hashlib.sha256(picture).hexdigest()} {scope}"
         with self._knowing:
             future = self._known.get(key)
             known = future is not None

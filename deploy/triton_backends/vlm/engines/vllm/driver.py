@@ -185,6 +185,9 @@ class Driver:
     async def _render(self, ticket: Ticket) -> Any:
         renderer = self._llm.renderer
         prompt: dict[str, Any] = {"prompt_token_ids": self._prompt.ids(ticket.job.input_ids)}
+        if ticket.job.sampling.cache_scope:
+            # Nothing of the prefix cache is shared with another scope.
+            prompt["cache_salt"] = ticket.job.sampling.cache_scope
         if ticket.pictures:
             images = [
                 # Without its data vLLM takes what it has under the name.

@@ -107,7 +107,7 @@ class VllmEngine:
 
     def _pictures(self, job: Job) -> list[Picture]:
         """Decoded in the job's own thread, beside those of other jobs, where vLLM does not know them."""
-        pictures = [Picture.of(data) for data in job.images]
+        pictures = [Picture.of(data, job.sampling.cache_scope) for data in job.images]
         for picture in pictures:
             if not self._driver.known(picture):
                 picture.decoded()

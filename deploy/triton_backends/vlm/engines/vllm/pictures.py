@@ -15,15 +15,16 @@ _MOST_PIXELS = 50_000_000
 
 @dataclass(slots=True)
 class Picture:
-    """A picture and its SHA-256: the name under which vLLM keeps what its processor and the model made of it."""
+    """A picture and the name under which vLLM keeps what its processor and the model made of it: its SHA-256, and the
+    scope in which that may be used again."""
 
     data: bytes
     name: str
     image: Image.Image | None = None
 
     @classmethod
-    def of(cls, data: bytes) -> Picture:
-        return cls(data, hashlib.sha256(data).hexdigest())
+    def of(cls, data: bytes, scope: str = "") -> Picture:
+        return cls(data, hashlib.sha256(data).hexdigest() + scope)
 
     def decoded(self) -> Image.Image:
         """RGB, decoded once; ContractError(picture_undecodable)."""
