@@ -216,11 +216,9 @@ class Driver:
                 cache.invalidate(picture.name)
 
     async def _answer(self, ticket: Ticket, prompt: Any) -> None:
-        events = ticket.events
+        events, name = ticket.events, f"{self._card.name}-{ticket.number}"
         try:
-            async for output in self._llm.generate(
-                prompt, ticket.params, f"{self._card.name}-{ticket.number}"
-            ):
+            async for output in self._llm.generate(prompt, ticket.params, name):
                 written = output.outputs[0]
                 events.put(
                     Delta(
@@ -230,6 +228,8 @@ class Driver:
                     )
                 )
         except asyncio.CancelledError:
+            # vLLM does so itself, but not for a request that was just on its way in.
+            await self._llm.abort(name)
             events.put(Delta((), (), "abort"))
         except Exception as error:
             self._look()

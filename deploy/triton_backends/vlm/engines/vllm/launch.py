@@ -34,6 +34,8 @@ def prepare_process() -> None:
         # The cores are not the engine's alone.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "TOKENIZERS_PARALLELISM": "false",
+        # Its processes change their titles, which would wipe out the environment by which the model host knows its own.
+        "SPT_NOENV": "1",
     }.items():
         os.environ.setdefault(name, value)
     # The interpreter of this environment: in Triton's stub `sys.executable` was no Python when this was looked up.

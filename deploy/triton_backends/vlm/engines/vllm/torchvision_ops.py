@@ -44,6 +44,8 @@ def declare() -> None:
     """An operator of this name without a body: calling it would fail, describing it does not."""
     import torch
 
+    if _kept:
+        return
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         library.define(name + _SCHEMA)
