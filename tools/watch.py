@@ -188,7 +188,7 @@ async def _watch(options: argparse.Namespace) -> int:
             return 1
         say(f"  Prometheus    {watch.sky.prometheus}\n  Alertmanager  {watch.sky.alertmanager}")
         watch.started = time.monotonic()
-        with Load(watch.house.gateway, options.model) as load:
+        with Load.fit_for(watch.house.gateway, options.model) as load:
             await watch.quiet(60)
             say(f"==> load for {options.seconds} s")
             await _progress(load, options.seconds)
@@ -208,6 +208,11 @@ async def _watch(options: argparse.Namespace) -> int:
 
 
 async def _kill(watch: Watch, victim: str) -> int:
+    try:
+        await watch.quiet(120)
+    except TimeoutError:
+        say(f"not killed: there are alerts already: {await watch.sky.alerts()}")
+        return 1
     outage = Outage(watch, victim)
     right = await outage.run(90)
     others = sorted((outage.fired | outage.paged) - {ALERT_OF[victim]})
@@ -283,8 +288,13 @@ def _arguments() -> argparse.Namespace:
 async def _main(options: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(_watch(options))
+
+    def stop() -> None:
+        say("\nstopping: callers hear their answers first")
+        running.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, stop)
     try:
         return await running
     except asyncio.CancelledError:

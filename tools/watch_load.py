@@ -34,12 +34,14 @@ _AFTER_A_FAILURE = 3.0
 
 @dataclass(slots=True)
 class Load:
-    """Runs while it is open. `pause`: seconds between two questions of one caller."""
+    """Runs while it is open. `pause`: seconds between two questions of one caller; `patience`: seconds that it waits
+    for an answer."""
 
     address: str
     model: str
     callers: int = 3
     pause: float = 0.1
+    patience: float = 30
     answered: int = 0
     failed: int = 0
     refused: int = 0
@@ -47,6 +49,13 @@ class Load:
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
+
+    @classmethod
+    def fit_for(cls, address: str, model: str) -> Self:
+        """As much as the model bears on two cores: the reader thinks for seconds about a picture."""
+        if model == "echo":
+            return cls(address, model)
+        return cls(address, model, callers=1, pause=0.5, patience=120)
 
     def __enter__(self) -> Self:
         for number in range(self.callers):
@@ -66,8 +75,8 @@ class Load:
             thread.join()
 
     def _run(self, number: int) -> None:
-        with KefuClient(self.address, timeout=30) as client:
-            caller = _Caller(client, self.model, number)
+        with KefuClient(self.address, timeout=self.patience) as client:
+            caller = _Caller(client, self.model, number, self.patience)
             turn = number
             while not self._stop.is_set():
                 deeds = caller.deeds()
@@ -96,8 +105,9 @@ class Load:
 class _Caller:
     """One customer service agent's program. Every deed gives how many questions were answered."""
 
-    def __init__(self, client: KefuClient, model: str, number: int) -> None:
+    def __init__(self, client: KefuClient, model: str, number: int, patience: float) -> None:
         self._client = client
+        self._patience = patience
         self._model = model
         self._name = f"watch-{number}"
         self._random = random.Random(number)
@@ -169,7 +179,7 @@ class _Caller:
             waiting = {talk.send(*parts) for parts in messages}  # type: ignore[arg-type]
             answered = 0
             while waiting:
-                news = talk.receive(timeout=30)
+                news = talk.receive(timeout=self._patience)
                 if news is None:
                     break
                 if isinstance(news.event, KefuCallError):
