@@ -26,16 +26,18 @@ class Models:
     weights: Path
 
 
-def gather(folder: Path, names: tuple[str, ...]) -> Models:
+def gather(
+    folder: Path, names: tuple[str, ...], repositories: tuple[Path, ...] = REPOSITORIES
+) -> Models:
     """Links the models and their weights into `folder`. Raises FileNotFoundError for a model that is nowhere, or whose
     weights are not there."""
     models = Models(names, folder / "models", folder / "weights")
     for place in (models.repository, models.weights):
         place.mkdir(parents=True, exist_ok=True)
     for name in names:
-        source = next((r / name for r in REPOSITORIES if (r / name).is_dir()), None)
+        source = next((r / name for r in repositories if (r / name).is_dir()), None)
         if source is None:
-            raise FileNotFoundError(f"there is no model {name!r} in {REPOSITORIES}")
+            raise FileNotFoundError(f"there is no model {name!r} in {repositories}")
         _link(models.repository / name, source)
         _weights(models.weights / name, source)
     return models

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from tests.e2e.road import MESSAGE_BYTES, Road
 from tools.house import ROOT, House, Ports
-from tools.models import gather
+from tools.models import REPOSITORIES, gather
 
 TRITON = ROOT / ".kefu/envs/triton"
 WEIGHTS = ROOT / ".kefu/weights/reader"
@@ -42,9 +42,12 @@ def need_weights() -> None:
 
 @asynccontextmanager
 async def open_road(
-    folder: Path, *names: str, environment: dict[str, str] | None = None
+    folder: Path,
+    *names: str,
+    environment: dict[str, str] | None = None,
+    repositories: tuple[Path, ...] = REPOSITORIES,
 ) -> AsyncIterator[Road]:
-    models = gather(folder, names)
+    models = gather(folder, names, repositories)
     options = [
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
