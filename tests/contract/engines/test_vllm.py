@@ -97,7 +97,7 @@ async def test_two_thousand_cancelled_requests_leave_nothing(one: Served) -> Non
     pids = engine_processes(one.host, ONE)
     assert len(pids) >= 2, "the engine's own processes were not found"
     gate = asyncio.Semaphore(24)
-    # As the gateway does it, the call itself is cancelled: closing tritonclient's iterator leaves that to the collector.
+    # As the gateway does it, the call itself is cancelled: closing tritonclient's iterator leaves it to the collector.
     channel = grpc.aio.insecure_channel(one.host.grpc)
     infer: Any = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
 

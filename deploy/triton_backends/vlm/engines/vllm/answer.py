@@ -41,6 +41,8 @@ class Answer:
     def __init__(self, sampling: Sampling, tokens: Tokens) -> None:
         self._gate = TextGate(stops=sampling.stop, logprobs=sampling.logprobs)
         self._tokens = tokens
+        # Tokens of a character that is not whole yet: a message without a text would be nobody's gain.
+        self._silent: list[Chunk] = []
         self.completion = 0
 
     @property
@@ -63,17 +65,21 @@ class Answer:
                 parts.append(chunk)
             if self._gate.closed:
                 break
-        return self._joined(parts)
+        self._silent += parts
+        if not any(part.text for part in self._silent):
+            return None
+        return self._joined()
 
     def finish(self, reason: str, prompt: tuple[int, int]) -> Chunk:
         """The last chunk: what was still held, the reason, and the usage. `prompt`: its text and visual tokens."""
         held = self._gate.finish() if reason != "cancelled" else None
-        last = self._joined([held] if held is not None else []) or Chunk()
+        if held is not None:
+            self._silent.append(held)
+        last = self._joined()
         return replace(last, finish_reason=reason, usage=Usage(*prompt, self.completion))
 
-    def _joined(self, parts: Sequence[Chunk]) -> Chunk | None:
-        if not parts:
-            return None
+    def _joined(self) -> Chunk:
+        parts, self._silent = self._silent, []
         joined = Chunk(
             token_ids=tuple(i for part in parts for i in part.token_ids),
             text="".join(part.text for part in parts),
