@@ -1,0 +1,35 @@
+# The gateway. Built from the checkout's root: ./dev images, or
+#   docker build -f deploy/images/gateway.Dockerfile -t registry.example.com/kefu/gateway:0.1.0 .
+# How this digest was found, and how the next one is: docs/deployment.md.
+ARG BASE=docker.io/library/debian:bookworm-slim@sha256:96e378d7e6531ac9a15ad505478fcc2e69f371b10f5cdf87857c4b8188404716
+
+FROM ${BASE} AS build
+# Debian's packages are those of the day of the build: a version here would keep their security fixes out.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip
+COPY deploy/images/rootfs.sh /build/
+RUN /build/rootfs.sh /rootfs python3.11-minimal libpython3.11-stdlib libstdc++6
+COPY requirements/gateway.txt /build/
+# Exactly the locked files, by their hashes, each as its publisher built it: no compiler runs here.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m pip install --quiet --no-deps --require-hashes --only-binary :all: \
+      --target /rootfs/opt/kefu/packages --requirement /build/gateway.txt
+COPY deploy/images/trim.sh /build/
+# tokenizers brings the model hub's client along; the gateway reads tokenizers from a folder and downloads nothing.
+RUN /build/trim.sh /rootfs/opt/kefu/packages huggingface_hub hf_xet httpx2 tqdm fsspec filelock click
+COPY protos/gen/kefu /rootfs/opt/kefu/app/kefu
+COPY services/common/kefu_common /rootfs/opt/kefu/app/kefu_common
+COPY services/gateway/kefu_gateway /rootfs/opt/kefu/app/kefu_gateway
+COPY deploy/triton_models /rootfs/opt/kefu/models
+# Compiled once, here: the root is read-only where it runs. Unchecked: nobody can change the sources there either.
+# Others' packages may ship files for other Pythons: those are left as they are.
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs /rootfs/opt/kefu/app \
+    && { python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs \
+           /rootfs/opt/kefu/packages /rootfs/usr/lib/python3.11 >/dev/null || true; }
+
+FROM scratch
+COPY --from=build /rootfs /
+ENV LANG=C.UTF-8 PYTHONPATH=/opt/kefu/app:/opt/kefu/packages PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 10001:10001
+EXPOSE 50051 50052 9464
+ENTRYPOINT ["/usr/bin/python3", "-m", "kefu_gateway"]
