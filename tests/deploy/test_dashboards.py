@@ -106,6 +106,25 @@ def links(thing: Any) -> Iterator[str]:
             yield from links(value)
 
 
+def test_every_metric_of_ours_is_one_that_the_code_has() -> None:
+    """Also those that a test house without TLS, quotas or vLLM never shows."""
+    places = ("services", "deploy/triton_backends/vlm")
+    code = "".join(
+        file.read_text("utf-8") for place in places for file in (ROOT / place).rglob("*.py")
+    )
+    expressions = [query.expression for _, panel in all_panels() for query in panel.queries]
+    expressions += [str(rule["expr"]) for group in groups() for rule in group["rules"]]
+    used = {
+        name
+        for text in expressions
+        for name in re.findall(r"(?<![:\w])((?:kefu|gen_ai)_\w+)", re.sub(r'"[^"]*"', "", text))
+    }
+    assert len(used) > 40
+    for name in used:
+        family = re.sub(r"_(bucket|sum|count)$", "", name)
+        assert f'"{family}"' in code or f'"{name}"' in code, name
+
+
 def test_links_lead_to_dashboards_that_are_there() -> None:
     uids = {board.uid for board in BOARDS}
     found = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,15 +28,24 @@ PACE = 0.05
 
 @contextmanager
 def gpu_exporter() -> Iterator[str]:
-    """A Triton with two GPUs, as far as Prometheus can see; its address."""
-    exposition = (ROOT / "tests/deploy/gpu_triton.prom").read_bytes()
+    """A Triton with two GPUs and vLLM, as far as Prometheus can see; its address. Its counters count."""
+    exposition = (ROOT / "tests/deploy/gpu_triton.prom").read_text("utf-8")
+    counters = set(re.findall(r"^# TYPE (\w+) counter$", exposition, re.MULTILINE))
+    began = time.monotonic()
+
+    def counted(line: str) -> str:
+        words, _, value = line.rpartition(" ")
+        if words.partition("{")[0] not in counters:
+            return line
+        return f"{words} {float(value) * (1 + (time.monotonic() - began) / 1000)}"
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(exposition)
+            lines = [counted(line) for line in exposition.splitlines()]
+            self.wfile.write(("\n".join(lines) + "\n").encode())
 
         def log_message(self, *arguments: object) -> None:
             """Says nothing."""

@@ -161,6 +161,18 @@ def dashboard() -> Dashboard:
         )
         .with_panel(
             lines(
+                "Pictures by URL",
+                "How fetches ended. host_refused and address_refused: somebody tries what the gateway can reach.",
+                "reqps",
+                Query(
+                    "sum by (outcome) (rate(kefu_url_fetches_total{NS}[W])) or vector(0)",
+                    "{{outcome}}",
+                ),
+                width=8,
+            )
+        )
+        .with_panel(
+            lines(
                 "Known pictures",
                 "Share that the sidecar had prepared before. Low with many follow-ups: raise KEFU_PREPROCESS_CACHE_MB.",
                 "percentunit",
@@ -169,7 +181,6 @@ def dashboard() -> Dashboard:
                     " / sum(rate(kefu_preprocess_cache_total{NS}[W]))",
                     "hits",
                 ),
-                width=8,
                 most=1,
             )
         )

@@ -86,6 +86,30 @@ def dashboard() -> Dashboard:
         )
         .with_panel(
             lines(
+                "Turned away at the door",
+                "Calls without a valid credential, by what was wrong with it. Nobody knows whose they are.",
+                "reqps",
+                Query(
+                    "sum by (cause) (rate(kefu_credentials_refused_total{NS}[W])) or vector(0)",
+                    "{{cause}}",
+                ),
+                table=True,
+            )
+        )
+        .with_panel(
+            lines(
+                "Refused by a quota",
+                "By tenant and quota: turns a second, turns at once, tokens a day. Each was told when to come back.",
+                "reqps",
+                Query(
+                    f"sum by (tenant, quota) (rate(kefu_tenant_quota_refusals_total{{NS, {_TENANT}}}[W])) or vector(0)",
+                    "{{tenant}} {{quota}}",
+                ),
+                table=True,
+            )
+        )
+        .with_panel(
+            lines(
                 "Share that is answered",
                 "By tenant: one far below the others has a problem of its own.",
                 "percentunit",

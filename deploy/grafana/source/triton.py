@@ -125,6 +125,35 @@ def dashboard() -> Dashboard:
         )
         .with_panel(
             lines(
+                "KV cache of vLLM",
+                "Share of the engine's cache in use. Full: requests wait, and some are put back and read again.",
+                "percentunit",
+                Query("max by (model) (kefu_vllm_kv_cache_usage{NS, VLM})", "{{model}}"),
+                width=8,
+                most=1,
+            )
+        )
+        .with_panel(
+            lines(
+                "Reused by vLLM",
+                "Share of prompt tokens and of pictures that the engine knew from an earlier round.",
+                "percentunit",
+                Query(
+                    "sum(rate(kefu_vllm_prefix_cache_hits_total{NS, VLM}[W]))"
+                    " / sum(rate(kefu_vllm_prefix_cache_queries_total{NS, VLM}[W]))",
+                    "prompt tokens",
+                ),
+                Query(
+                    "sum(rate(kefu_vllm_picture_cache_hits_total{NS, VLM}[W]))"
+                    " / sum(rate(kefu_vllm_picture_cache_queries_total{NS, VLM}[W]))",
+                    "pictures",
+                ),
+                width=8,
+                most=1,
+            )
+        )
+        .with_panel(
+            lines(
                 "Requests to the backend",
                 "Taken; cancelled (the caller left, a part joined); refused by the contract; failed in the engine.",
                 "reqps",
