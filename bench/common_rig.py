@@ -12,7 +12,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +53,16 @@ class Rig:
     async def connect(self, address: str) -> grpc.aio.Channel:
         return await _connect(self.stack, address)
 
-    async def saturated_gateway(self, name: str, answers: Sequence[bytes]) -> grpc.aio.Channel:
-        """Starts a gateway on the core whose Triton gives `answers` at once, whoever asks."""
+    async def saturated_gateway(
+        self,
+        name: str,
+        answers: Sequence[bytes],
+        *,
+        environment: Mapping[str, str] | None = None,
+        module: str = "kefu_gateway",
+    ) -> grpc.aio.Channel:
+        """Starts a gateway on the core whose Triton gives `answers` at once, whoever asks. `environment`: settings
+        beside the first one's; `module`: what is run as a gateway."""
         recorded = self.folder / f"{name}.answers"
         save_answers(recorded, answers)
         triton, address = _free_address(), _free_address()
@@ -62,13 +70,14 @@ class Rig:
         first = self.house.keeper.kept["gateway"]
         await self.house.keeper.start(
             name,
-            first.command,
+            [module if word == "kefu_gateway" else word for word in first.command],
             {
                 **first.environment,
                 "KEFU_GATEWAY_ADDRESS": address,
                 "KEFU_GATEWAY_METRICS_ADDRESS": "127.0.0.1:0",
                 "KEFU_GATEWAY_TRITON_ADDRESS": triton,
                 "KEFU_GATEWAY_STATE_DIR": str(self.folder / name),
+                **(environment or {}),
             },
         )
         channel = await self.connect(address)

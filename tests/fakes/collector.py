@@ -48,7 +48,8 @@ class FakeCollector(trace_service_pb2_grpc.TraceServiceServicer):
     async def __aenter__(self) -> FakeCollector:
         self._changed = asyncio.Condition()
         self._server = grpc.aio.server()
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
+        add: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add(self, self._server)
         self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
         loop = asyncio.get_running_loop()

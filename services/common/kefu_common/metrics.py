@@ -1,21 +1,69 @@
-"""The Prometheus endpoint of a process: a registry of its own, served on a loopback port by default.
+"""Metrics of a process: the endpoint that Prometheus scrapes, and kinds of metrics that cost a turn little.
 
 registry = CollectorRegistry()
 with metrics_endpoint("127.0.0.1:9090", registry):
     ...
+
+`Counter`, `Gauge` and `Histogram` are prometheus_client's own with two shorter ways. A turn takes about thirty
+observations: with the library's they were 7% of the least that a turn can cost (`./dev bench overhead`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+import prometheus_client
 from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.metrics import MetricWrapperBase
 
 # Seconds. From a cache hit to a slow CPU model: each bucket about 1.6 to 2.5 times the one before.
 SECONDS_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0,
 )  # fmt: skip
+
+
+if TYPE_CHECKING:
+    _Base = MetricWrapperBase
+else:
+    _Base = object
+
+
+class _KnownChildren(_Base):
+    """A child that exists is found by one look into the parent's own dictionary; the library checks all it was given
+    each time, under a lock."""
+
+    def labels(self, *values: Any, **named: Any) -> Any:
+        if not named:
+            parent = self._labelnames and not self._labelvalues
+            known = self._metrics.get(values) if parent else None
+            if known is not None:
+                return known
+        return super().labels(*values, **named)
+
+
+class Counter(_KnownChildren, prometheus_client.Counter):
+    """prometheus_client's."""
+
+
+class Gauge(_KnownChildren, prometheus_client.Gauge):
+    """prometheus_client's."""
+
+
+class Histogram(_KnownChildren, prometheus_client.Histogram):
+    """prometheus_client's, for observations that are all made in one thread, the event loop's: no lock is taken. A
+    scrape in another thread may see a sum without its count, for a moment."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        if exemplar is not None or (self._labelnames and not self._labelvalues):
+            super().observe(amount, exemplar)
+            return
+        total: Any = self._sum
+        bucket: Any = self._buckets[bisect_left(self._upper_bounds, amount)]
+        total._value += amount
+        bucket._value += 1
 
 
 @contextmanager

@@ -221,7 +221,7 @@ class _Watch:
         seconds = time.perf_counter() - self._start
         if self._observe is not None:
             self._observe(self._method, code, seconds, reason)
-        if self._span is not None:
+        if self._span is not None and self._span.sampled:
             words = {
                 f"kefu.{key}": value for key, value in self._notes.items() if isinstance(value, str)
             }

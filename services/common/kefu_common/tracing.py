@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,9 @@ async def open_tracing(service: str, mode: str, *, ratio: float) -> AsyncIterato
     if mode == "off":
         yield None
         return
-    provider = _provider(service, ratio)
+    provider = _provider(service)
     try:
-        yield Tracing(provider)
+        yield Tracing(provider, ratio=None if _told_by_the_environment() else ratio)
     finally:
         # It waits for its last batch to be sent, in a thread of its own.
         done, _ = await asyncio.wait(
@@ -60,15 +61,19 @@ async def open_tracing(service: str, mode: str, *, ratio: float) -> AsyncIterato
             log.warning("the last spans were not sent", seconds=SHUTDOWN_SECONDS)
 
 
-def _provider(service: str, ratio: float) -> TracerProvider:
+def _told_by_the_environment() -> bool:
+    return bool(os.environ.get("OTEL_TRACES_SAMPLER"))
+
+
+def _provider(service: str) -> TracerProvider:
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
-    # None: the provider reads OTEL_TRACES_SAMPLER itself.
-    ours = None if os.environ.get("OTEL_TRACES_SAMPLER") else ParentBased(TraceIdRatioBased(ratio))
+    # None: the provider reads OTEL_TRACES_SAMPLER itself. Ours: `Tracing.call` has drawn already.
+    ours = None if _told_by_the_environment() else ParentBased(ALWAYS_ON)
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": service}
     provider = TracerProvider(sampler=ours, resource=Resource.create(named), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -78,22 +83,27 @@ def _provider(service: str, ratio: float) -> TracerProvider:
 class Tracing:
     """Makes spans under the one that runs in this task."""
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, *, ratio: float | None) -> None:
+        """`ratio`: share of the calls without a trace of their caller's that begin one; None: the provider says."""
         from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+        self._ratio = ratio
         self._trace = trace
         self._tracer = provider.get_tracer("kefu")
         self._propagator = TraceContextTextMapPropagator()
 
-    def call(self, method: str, metadata: Iterable[tuple[str, Any]]) -> Span:
-        """The span of a call that arrived: `method` as gRPC writes it, "/package.Service/Method"."""
-        service, _, name = method.strip("/").rpartition("/")
+    def call(self, method: str, metadata: Iterable[tuple[str, Any]]) -> Span | None:
+        """The span of a call that arrived: `method` as gRPC writes it, "/package.Service/Method". None where its caller
+        has no trace and none begins here: what was not drawn must cost nothing."""
         carrier = {
             key: value
             for key, value in metadata
             if key in (TRACEPARENT_KEY, TRACESTATE_KEY) and isinstance(value, str)
         }
+        if not carrier and self._ratio is not None and random.random() >= self._ratio:  # noqa: S311
+            return None
+        service, _, name = method.strip("/").rpartition("/")
         return self._open(
             f"{service}/{name}",
             self._propagator.extract(carrier)
@@ -143,16 +153,13 @@ _NONE: Any = None
 class Span:
     """A span that runs from entering to leaving; what its task starts meanwhile is under it."""
 
-    __slots__ = ("_before", "_headers", "otel")
+    __slots__ = ("_before", "_headers", "otel", "sampled")
 
     def __init__(self, otel: trace.Span) -> None:
         self.otel = otel
+        self.sampled = otel.get_span_context().trace_flags.sampled
         self._before: CurrentSpan | None = None
         self._headers: Metadata = ()
-
-    @property
-    def sampled(self) -> bool:
-        return bool(self.otel.get_span_context().trace_flags & 1)
 
     @property
     def trace_id(self) -> str:

@@ -10,11 +10,11 @@ from importlib import metadata
 from typing import Protocol
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from kefu_common.calls import exemplar, note
 from kefu_common.errors import Reason
-from kefu_common.metrics import SECONDS_BUCKETS
+from kefu_common.metrics import SECONDS_BUCKETS, Counter, Gauge, Histogram
 from kefu_gateway.domain.admission import AdmissionLimits
 from kefu_gateway.domain.answer import Answer, FinishReason
 

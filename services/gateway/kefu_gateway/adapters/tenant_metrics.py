@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
+from kefu_common.metrics import Counter, Gauge
 from kefu_gateway.domain.tenants import OPEN, OTHER
 
 
