@@ -49,7 +49,7 @@ class Script:
     vanish: bool = False
 
 
-class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     def __init__(self) -> None:
         self.script = Script()
         self.seen: list[Seen] = []

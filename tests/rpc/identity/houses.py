@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -47,7 +48,8 @@ class GuardedHouse:
         def scrape() -> str:
             address = f"http://127.0.0.1:{self.gateway.metrics_port}/metrics"
             with urllib.request.urlopen(address, timeout=5) as response:
-                return response.read().decode()
+                text: str = response.read().decode()
+                return text
 
         return await asyncio.to_thread(scrape)
 
@@ -64,7 +66,10 @@ class Tenant:
 
     async def ask(self, question: question_pb2.Question) -> answer_pb2.Answer:
         request = chat_service_pb2.ChatRequest(question=question)
-        return (await self.chat.Chat(request, metadata=self.header, timeout=10)).answer
+        answered: chat_service_pb2.ChatResponse = await self.chat.Chat(
+            request, metadata=self.header, timeout=10
+        )
+        return answered.answer
 
 
 def bearer(credential: str) -> Header:
@@ -105,7 +110,9 @@ def error_of(failure: grpc.aio.AioRpcError) -> KefuError:
 
 def details_of(failure: grpc.aio.AioRpcError) -> tuple[object, ...]:
     """Everything that a caller hears of a failure, but for the id of the call."""
-    for key, value in failure.trailing_metadata() or ():
+    # grpc-stubs do not know that these are pairs.
+    trailing: Any = failure.trailing_metadata() or ()
+    for key, value in trailing:
         if key == "grpc-status-details-bin":
             status = status_pb2.Status.FromString(value)
             for detail in status.details:
