@@ -68,9 +68,8 @@ def model_directory(folder: Path, engine: str, size: str, settings: Mapping[str,
     (target / "1/model.json").write_text(json.dumps(card, ensure_ascii=False))
     shutil.copyfile(_REAL / "1" / card["chat_template"], target / "1" / card["chat_template"])
     config = (_REAL / "config.pbtxt").read_text().replace(f'"{_REAL.name}"', f'"{name}"')
-    if settings.get("device_kind", "cpu") == "cpu":
-        config = re.sub(r"KIND_(GPU|MODEL)", "KIND_CPU", config)
-    (target / "config.pbtxt").write_text(config)
+    # Where the instance stands is for Triton's own backends; an engine takes the device that its settings name.
+    (target / "config.pbtxt").write_text(re.sub(r"KIND_(GPU|MODEL)", "KIND_CPU", config))
     return folder / "models"
 
 
