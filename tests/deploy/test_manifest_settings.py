@@ -34,8 +34,10 @@ SETTINGS: dict[str, tuple[type[Any], str | None]] = {
     "triton": (ModelHostSettings, None),
     "pull-weights": (ModelHostSettings, None),
 }
-# Read by libraries: the hub's client, and every program that wants a home.
-NOT_OURS = {"HOME", "HF_TOKEN"}
+# Read by libraries: the hub's client, OpenTelemetry, and every program that wants a home.
+NOT_OURS = {"HOME", "HF_TOKEN", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+# Secrets that must be there before the overlay is applied (docs/deployment.md); all others may be missing.
+NEEDED_SECRETS = {"guarded": {"kefu-gateway-tls", "kefu-callers"}}
 
 
 def all_containers(overlay: str) -> dict[str, Object]:
@@ -95,7 +97,8 @@ def test_ports_are_where_the_processes_listen(overlay: str) -> None:
     assert gateway.preprocess_address == f"unix:{sidecar.socket}"
     assert not triton.http_port, "HTTP is one more door to Triton"
     objects = built(overlay)
-    for address in (gateway.triton_address, gateway.sessions.removesuffix("/0").split("//")[1]):
+    sessions = gateway.sessions.removesuffix("/0").split("//")[1]
+    for address in (gateway.triton_address, gateway.modelhost_address, sessions):
         host, _, port = address.partition(":")
         service = find(objects, "Service", host)
         assert int(port) in {p["port"] for p in service["spec"]["ports"]}
@@ -172,7 +175,8 @@ def test_what_is_referred_to_is_there(overlay: str) -> None:
             if claim := volume.get("persistentVolumeClaim"):
                 assert ("PersistentVolumeClaim", claim["claimName"]) in names
             if secret := volume.get("secret"):
-                assert secret["optional"], f"{owner} would wait for a Secret that nobody makes"
+                needed = secret["secretName"] in NEEDED_SECRETS.get(overlay, set())
+                assert needed or secret["optional"], f"{owner} waits for a Secret that nobody makes"
         for container in containers(pod):
             templates = {"data"} if owner == "StatefulSet/kefu-valkey" else set()
             assert {m["name"] for m in container.get("volumeMounts", [])} <= volumes | templates
@@ -187,7 +191,7 @@ def test_what_is_referred_to_is_there(overlay: str) -> None:
                 assert backend["port"] in {p["port"] for p in service["spec"]["ports"]}
 
 
-@pytest.mark.parametrize("overlay", ["gpu", "multi-gateway"])
+@pytest.mark.parametrize("overlay", ["gpu", "multi-gateway", "guarded"])
 def test_the_route_names_services_of_the_api_and_the_monitors_find_pods(overlay: str) -> None:
     from kefu.chat.v1 import chat_service_pb2, model_service_pb2, session_service_pb2
     from kefu.media.v1 import media_service_pb2
@@ -261,3 +265,15 @@ def said(port: int, password: bool) -> bytes:
         except ConnectionRefusedError:
             time.sleep(0.05)  # another process, which tells nobody that it listens
     pytest.fail("the server never listened")
+
+
+def test_the_guarded_overlay_reads_its_files_from_mounted_secrets() -> None:
+    """And documents them: a Secret that the manifests want and nobody tells of is a pod that never starts."""
+    gateway = settings_of("guarded", "gateway")
+    mounts = {m["mountPath"] for m in all_containers("guarded")["gateway"]["volumeMounts"]}
+    for path in (gateway.tls_certificate, gateway.tls_key, gateway.keys, gateway.tenants):
+        assert str(Path(path).parent) in mounts
+    assert not settings_of("multi-gateway", "gateway").tls_certificate
+    text = (build.ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    for name in NEEDED_SECRETS["guarded"]:
+        assert name in text

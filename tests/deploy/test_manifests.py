@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,9 +47,13 @@ def custom_problems(objects: list[Object]) -> list[str]:
 
 
 def test_custom_resources_fit_their_publishers_types() -> None:
-    for overlay in ("gpu", "multi-gateway"):
-        kinds = {o["kind"] for o in built(overlay) if schemas.is_custom(o)}
-        assert kinds == {"GRPCRoute", "ScaledObject", "PodMonitor", "PrometheusRule"}
+    kinds = {"GRPCRoute", "ScaledObject", "PodMonitor", "PrometheusRule"}
+    for overlay, more in {
+        "gpu": set(),
+        "multi-gateway": set(),
+        "guarded": {"BackendTLSPolicy"},
+    }.items():
+        assert {o["kind"] for o in built(overlay) if schemas.is_custom(o)} == kinds | more
     assert custom_problems(distinct()) == []
 
 
@@ -139,6 +144,12 @@ def test_images_named_latest_are_found_in_every_spelling() -> None:
     objects = copy.deepcopy(built("cpu"))
     container(objects)["image"] = "kefu/x@sha256:" + "0" * 64
     assert "kefu-image-pinned" not in {finding.rule for finding in findings(objects)}
+
+
+def test_every_object_can_be_applied_and_applied_again() -> None:
+    """`kubectl apply` keeps what it applied in an annotation, and annotations end at 256 KiB."""
+    for thing in distinct():
+        assert len(json.dumps(thing)) < 200 * 1024, name_of(thing)
 
 
 def test_an_explanation_of_nothing_is_told() -> None:

@@ -35,7 +35,7 @@ PEERS = {
     "metadata service": Peer(address="169.254.169.254"),
     "private network": Peer(address="10.0.0.1"),
 }
-PORTS = (53, 80, 443, 6379, 8000, 8001, 8002, 8003, 9102, 9464, 50051, 50052, 50053)
+PORTS = (53, 80, 443, 4317, 4318, 6379, 8000, 8001, 8002, 8003, 9102, 9464, 50051, 50052, 50053)
 
 CORE = {
     ("caller", "gateway", 50051),
@@ -44,14 +44,20 @@ CORE = {
     ("prometheus", "triton", 8002),
     ("gateway", "triton", 8001),
     ("gateway", "triton", 8002),
+    ("gateway", "triton", 8003),
     ("gateway", "valkey", 6379),
     ("triton", "internet", 443),  # the init container's weights
     *((name, "dns", 53) for name in ("gateway", "triton", "valkey", "stray pod")),
 }
+ROUTED = CORE | {("ingress", "gateway", 50051)}
+SEVERAL = ROUTED | {("gateway", "internet", 443)}  # the bucket
 OPEN = {
     "cpu": CORE,
-    "gpu": CORE | {("ingress", "gateway", 50051)},
-    "multi-gateway": CORE | {("ingress", "gateway", 50051), ("gateway", "internet", 443)},
+    "gpu": ROUTED,
+    "multi-gateway": SEVERAL,
+    # The collector of spans is a pod of the namespace `monitoring`, as Prometheus is.
+    "guarded": SEVERAL
+    | {(source, "prometheus", port) for source in ("gateway", "triton") for port in (4317, 4318)},
 }
 
 

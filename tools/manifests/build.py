@@ -7,6 +7,7 @@ objects[0]["kind"]
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".kefu/envs/deploy"
-OVERLAYS = ("cpu", "gpu", "multi-gateway")
+OVERLAYS = ("cpu", "gpu", "multi-gateway", "guarded")
 
 Object = dict[str, Any]
 
+# What kustomize appends to a generated ConfigMap's name.
+_HASH = re.compile(r"-[0-9a-z]{10}$")
 # libyaml's reader where PyYAML was built with it: ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -53,7 +56,7 @@ def name_of(thing: Object) -> str:
     """`Deployment/kefu-gateway`; a generated ConfigMap without the hash of its content."""
     name: str = thing["metadata"]["name"]
     if thing["kind"] == "ConfigMap":
-        name = name.rpartition("-")[0]
+        name = _HASH.sub("", name)
     return f"{thing['kind']}/{name}"
 
 

@@ -103,7 +103,12 @@ class Walls:
 
 
 def _chooses(selector: Object, labels: Mapping[str, str]) -> bool:
-    if set(selector) - {"matchLabels"}:
-        raise NotImplementedError(f"a selector with {sorted(selector)}")
+    expressions = selector.get("matchExpressions", [])
+    if set(selector) - {"matchLabels", "matchExpressions"} or any(
+        expression["operator"] != "In" for expression in expressions
+    ):
+        raise NotImplementedError(f"a selector like {selector}")
     wanted: dict[str, str] = selector.get("matchLabels", {})
-    return wanted.items() <= {**labels}.items()
+    return wanted.items() <= {**labels}.items() and all(
+        labels.get(expression["key"]) in expression["values"] for expression in expressions
+    )
