@@ -135,6 +135,7 @@ async def test_files_that_cannot_be_used_are_told_all_at_once(tmp_path: Path) ->
         "keys": str(tmp_path / "keys"),
         "jwt_keys": str(tmp_path / "jwks"),
         "tenants": str(tmp_path / "tenants"),
+        "triton_tls_authority": str(tmp_path / "keys"),
     }
 
     async def told(pair: PairFiles, **changes: object) -> list[str]:
@@ -149,6 +150,7 @@ async def test_files_that_cannot_be_used_are_told_all_at_once(tmp_path: Path) ->
         "KEFU_GATEWAY_KEYS",
         "KEFU_GATEWAY_JWT_JWKS",
         "KEFU_GATEWAY_TENANTS",
+        "KEFU_GATEWAY_TRITON_TLS",
     ]
     assert "other-key.pem is not the one of the certificate" in problems[0]
     assert "line 1: a line is: tenant, key id, sha256:HASH" in problems[1]

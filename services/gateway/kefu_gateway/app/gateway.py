@@ -106,7 +106,7 @@ class Gateway:
                 grpc.aio.insecure_channel(settings.preprocess_address, options=options)
             )
             stock = {name: StockTensors(card, encoders[name]) for name, card in cards.items()}
-            host = await stack.enter_async_context(open_triton(settings, identity.metrics, stock))
+            host = await stack.enter_async_context(open_triton(settings, identity.triton, stock))
             states = await stack.enter_async_context(open_states(settings, host))
             checks = [
                 sidecar_check(settings, sidecar),

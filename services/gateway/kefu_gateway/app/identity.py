@@ -16,7 +16,11 @@ from prometheus_client import CollectorRegistry
 
 from kefu_common.environment import SettingsError
 from kefu_gateway.adapters.identity.callers import Callers
-from kefu_gateway.adapters.identity.certificates import CertificateTenants, ServerTls
+from kefu_gateway.adapters.identity.certificates import (
+    CertificateTenants,
+    ServerTls,
+    read_client_credentials,
+)
 from kefu_gateway.adapters.identity.keys import KeyRing, read_keys
 from kefu_gateway.adapters.identity.metrics import IdentityMetrics
 from kefu_gateway.adapters.identity.reloading import (
@@ -48,12 +52,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """`tenants` gives the rules in force now; `named` those whose names a metric may show."""
+    """`tenants` gives the rules in force now; `named` those whose names a metric may show. `triton`: how to speak TLS
+    with it; None: not at all."""
 
     callers: Callers
     tls: ServerTls | None
     tenants: Callable[[], Tenants]
     named: Callable[[], frozenset[str]]
+    triton: Reloading[grpc.ChannelCredentials] | None
     metrics: IdentityMetrics
 
     def credentials(self) -> grpc.ServerCredentials | None:
@@ -102,6 +108,25 @@ class _Builder:
             self.metrics.watch("tls")
             self.watched += [made.files, _Expiry(made, self.metrics)]
         return made
+
+    def triton(self) -> Reloading[grpc.ChannelCredentials] | None:
+        """Not watched here: whoever makes the channel looks at it."""
+        settings = self.settings
+        if not settings.speaks_tls_with_triton:
+            return None
+        files = (
+            path_or_none(settings.triton_tls_authority),
+            path_or_none(settings.triton_tls_certificate),
+            path_or_none(settings.triton_tls_key),
+        )
+        paths = [path for path in files if path is not None]
+        self.metrics.watch("triton_tls")
+        return self._told(
+            "KEFU_GATEWAY_TRITON_TLS",
+            lambda: Reloading(
+                "triton_tls", paths, lambda: read_client_credentials(*files), self.metrics.read
+            ),
+        )
 
     def tokens(self) -> Tokens | None:
         settings = self.settings
@@ -164,6 +189,7 @@ async def open_identity(settings: Settings, registry: CollectorRegistry) -> Asyn
     keys = None if key_file is None else KeyRing(lambda: key_file.value, time.time)
     tokens = builder.tokens()
     tenant_file = builder.file("KEFU_GATEWAY_TENANTS", "tenants", settings.tenants, read_tenants)
+    triton = builder.triton()
     if builder.problems:
         raise SettingsError(builder.problems)
     everyone = Tenants()
@@ -192,7 +218,12 @@ async def open_identity(settings: Settings, registry: CollectorRegistry) -> Asyn
     _warn(settings, callers)
     try:
         yield Identity(
-            callers=callers, tls=tls, tenants=tenants, named=named, metrics=builder.metrics
+            callers=callers,
+            tls=tls,
+            tenants=tenants,
+            named=named,
+            triton=triton,
+            metrics=builder.metrics,
         )
     finally:
         await cancel_all(tasks)

@@ -6,39 +6,33 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 import structlog
 
-from kefu_common.environment import SettingsError
 from kefu_common.server import upstream_options
 from kefu_gateway.adapters.dialects import Dialects
-from kefu_gateway.adapters.identity.certificates import read_client_credentials
-from kefu_gateway.adapters.identity.metrics import IdentityMetrics
-from kefu_gateway.adapters.identity.reloading import FileProblem, Reloading
+from kefu_gateway.adapters.identity.reloading import Reloading
 from kefu_gateway.adapters.model_states import ModelStates
 from kefu_gateway.adapters.stock import StockTensors
 from kefu_gateway.adapters.triton import ContractDialect, StallLimits, TritonHost
 from kefu_gateway.app.tasks import cancel_all
 from kefu_gateway.config import Settings
-from kefu_gateway.config_identity import path_or_none
 
 log = structlog.get_logger()
 
 
 @asynccontextmanager
 async def open_triton(
-    settings: Settings, metrics: IdentityMetrics, stock: Mapping[str, StockTensors]
+    settings: Settings,
+    secrets: Reloading[grpc.ChannelCredentials] | None,
+    stock: Mapping[str, StockTensors],
 ) -> AsyncIterator[TritonHost]:
-    """`stock`: what speaks to a model, by name, where Triton's own vLLM backend serves it.
-
-    Raises SettingsError where a file cannot be used.
-    """
+    """`secrets`: how to trust Triton and be known to it; None: no TLS. `stock`: what speaks to a model, by name, where
+    Triton's own vLLM backend serves it."""
     stall = StallLimits(
         first_token=settings.first_token_seconds, next_token=settings.next_token_seconds
     )
-    secrets = _credentials(settings, metrics)
     channel = _channel(settings, secrets)
     dialects = Dialects(stock, contract=ContractDialect())
     prober = TritonHost(channel, stall, dialects=dialects)
@@ -76,24 +70,6 @@ async def open_states(settings: Settings, host: TritonHost) -> AsyncIterator[Mod
         return
     async with grpc.aio.insecure_channel(settings.modelhost_address) as channel:
         yield ModelStates(host, channel, time.monotonic)
-
-
-def _credentials(
-    settings: Settings, metrics: IdentityMetrics
-) -> Reloading[grpc.ChannelCredentials] | None:
-    if not settings.speaks_tls_with_triton:
-        return None
-    files = (
-        path_or_none(settings.triton_tls_authority),
-        path_or_none(settings.triton_tls_certificate),
-        path_or_none(settings.triton_tls_key),
-    )
-    paths: list[Path] = [path for path in files if path is not None]
-    metrics.watch("triton_tls")
-    try:
-        return Reloading("triton_tls", paths, lambda: read_client_credentials(*files), metrics.read)
-    except FileProblem as problem:
-        raise SettingsError([f"KEFU_GATEWAY_TRITON_TLS: {problem}"]) from None
 
 
 def _channel(
