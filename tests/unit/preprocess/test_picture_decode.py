@@ -142,3 +142,26 @@ def test_a_file_that_was_cut_short_is_damaged(kind: str, share: float) -> None:
     with pytest.raises(KefuError) as caught:
         decoded(data[: int(len(data) * share)])
     assert caught.value.reason is Reason.PICTURE_DAMAGED
+
+
+@pytest.mark.parametrize("options", [{"quality": 70}, {"lossless": True}, {"exif": b"Exif\0\0"}])
+def test_plain_webp_has_the_pixels_that_pillow_sees(options: dict[str, Any]) -> None:
+    """It is decoded by libwebp itself: as an animation a 12 MP picture took a quarter of a gigabyte."""
+    data = encoded(noise(120, 90), "WEBP", **options)
+    assert np.array_equal(decoded(data).pixels, np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_a_webp_that_is_cut_short_is_refused() -> None:
+    data = encoded(noise(120, 90), "WEBP", quality=70)
+    with pytest.raises(KefuError) as caught:
+        decoded(data[: len(data) // 2])
+    assert caught.value.reason is Reason.PICTURE_DAMAGED
+
+
+def test_transparency_is_the_same_in_every_strip() -> None:
+    """Paper is laid under 256 rows at a time: no seam between them."""
+    rgba = np.dstack([np.full((700, 8, 3), 40, np.uint8), np.full((700, 8), 128, np.uint8)])
+    pixels = decoded(encoded(rgba, "PNG")).pixels
+    assert pixels.shape == (700, 8, 3)
+    assert (pixels == pixels[0, 0]).all()
+    assert 140 <= int(pixels[0, 0, 0]) <= 155

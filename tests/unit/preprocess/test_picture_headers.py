@@ -102,3 +102,16 @@ def test_what_a_jpeg_is_not_is_a_mismatch(declared: str) -> None:
 
 def test_text_that_begins_with_bm_is_no_picture() -> None:
     assert sniff(b"BMW is a maker of cars, and this is a text.") is None
+
+
+@pytest.mark.parametrize(("subsampling", "admitted"), [(2, True), (0, False)])
+def test_a_large_jpeg_is_weighed_by_its_samples(subsampling: int, admitted: bool) -> None:
+    """A progressive file of 48 MP with full colours (4:4:4) would have held 288 MB of coefficients."""
+    data = encoded(noise(600, 400), "JPEG", subsampling=subsampling, progressive=True)
+    limits = Limits(max_pixels=100_000, max_pixels_scaled=300_000)
+    if admitted:
+        assert admit_size(data, Format.JPEG, limits, scale_down=True) == (600, 400)
+        return
+    with pytest.raises(KefuError) as caught:
+        admit_size(data, Format.JPEG, limits, scale_down=True)
+    assert caught.value.metadata["limit"] == "150000"

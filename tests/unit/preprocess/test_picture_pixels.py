@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters.cache import MemoryCache
@@ -144,3 +144,32 @@ def test_the_cache_forgets_the_least_recently_used_and_stays_in_its_bytes() -> N
     assert cache.size <= 100_000
     cache.put("huge", Prepared(data=b"x" * 60_000, marked=b"", report=report))
     assert cache.get("huge") is None
+
+
+def _letters(blur: float) -> bytes:
+    picture = Image.new("RGB", (600, 400), "white")
+    draw = ImageDraw.Draw(picture)
+    for row in range(8):
+        draw.text((20, 10 + row * 46), "Refund 2026-03-18", "black", ImageFont.load_default(32))
+    return encoded(np.asarray(picture.filter(ImageFilter.GaussianBlur(blur))), "PNG")
+
+
+@pytest.mark.parametrize(("blur", "budget", "sharpened"), [
+    (0.0, 12_000_000, False),
+    (2.5, 12_000_000, True),
+    # Made smaller, its edges are as thin as those of a sharp picture.
+    (2.5, 30_000, False),
+])  # fmt: skip
+def test_only_what_is_blurred_at_its_prepared_size_is_sharpened(
+    blur: float, budget: int, sharpened: bool
+) -> None:
+    profile = Profile(contrast=1.0, sharpen=0.0, sharpen_blurred=1.5, max_pixels=budget)
+    steps = prepare(Job(data=_letters(blur), profile=profile), Limits()).report.steps
+    assert ("sharpen 1.50" in steps) is sharpened
+
+
+def test_the_stronger_sharpening_is_used_for_a_blurred_picture() -> None:
+    profile = Profile(sharpen=2.0, sharpen_blurred=1.5)
+    assert (
+        "sharpen 2.00" in prepare(Job(data=_letters(2.5), profile=profile), Limits()).report.steps
+    )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from kefu_preprocess.domain.values import QualityKind
 
-_ADVICE: dict[QualityKind, dict[str, str]] = {
+# A screenshot inside a picture is a screen of a screen as well, and another thing to do.
+INNER_SCREEN = "inner_screen"
+
+_ADVICE: dict[str, dict[str, str]] = {
     QualityKind.BLUR: {
         "en": "The picture is blurred: hold the camera still, let it focus and send it again.",
         "zh": "图片有些模糊：请拿稳手机、对好焦后重新拍一张。",
@@ -29,11 +32,16 @@ _ADVICE: dict[QualityKind, dict[str, str]] = {
         "en": "This looks like a photo of a screen: a screenshot is easier to read.",
         "zh": "这像是对着屏幕拍的照片：请直接发送截图，会更清楚。",
     },
+    INNER_SCREEN: {
+        "en": "This shows a screenshot inside another picture: send the original screenshot itself.",
+        "zh": "这张图里套着另一张截图：请直接发送原来的那张截图，文字会更清楚。",
+    },
 }
 
 
-def advice_for(kind: QualityKind, language: str) -> str:
-    """A whole sentence; `language` is BCP 47 ("zh-CN", "en"), and English stands in for one that is not known."""
+def advice_for(kind: str, language: str) -> str:
+    """A whole sentence for a QualityKind or INNER_SCREEN; `language` is BCP 47 ("zh-CN", "en"), and English stands in
+    for one that is not known."""
     known = _ADVICE[kind]
     primary = language.partition("-")[0].partition("_")[0].lower()
     return known.get(primary, known["en"])

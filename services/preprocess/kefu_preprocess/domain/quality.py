@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kefu_preprocess.domain.advice import advice_for
+from kefu_preprocess.domain.advice import INNER_SCREEN, advice_for
 from kefu_preprocess.domain.decode import Pixels
+from kefu_preprocess.domain.inner_screen import find_inner_screen
 from kefu_preprocess.domain.values import Finding, QualityKind
 
 Grey = NDArray[np.uint8]
@@ -42,7 +43,7 @@ def examine(pixels: Pixels, language: str) -> Quality:
     """Faults of an RGB picture. `language` is BCP 47: advice is in Chinese for zh, else in English."""
     views = _Views(pixels)
     findings = []
-    for kind, measure, text in _MEASURES:
+    for kind, measure, text, advice in _MEASURES:
         found = measure(views)
         if found is not None:
             severity, value = found
@@ -52,7 +53,7 @@ def examine(pixels: Pixels, language: str) -> Quality:
                     severity=round(min(1.0, max(0.0, severity)), 2),
                     value=round(value, 4),
                     measure=text,
-                    advice=advice_for(kind, language),
+                    advice=advice_for(advice, language),
                 )
             )
     return Quality(tuple(sorted(findings, key=lambda each: -each.severity)), views.edges)
@@ -63,6 +64,7 @@ class _Views:
 
     def __init__(self, pixels: Pixels) -> None:
         self.rows, self.columns = pixels.shape[:2]
+        self.pixels = pixels
         scale = min(1.0, _SMALL / max(self.rows, self.columns))
         size = (max(1, int(self.columns * scale)), max(1, int(self.rows * scale)))
         # Single pixels, not means: means take ten times as long and make everything look alike.
@@ -211,6 +213,15 @@ def _screen_of_screen(views: _Views) -> _Measure:
     return ((value - _MOIRE) / 2 + 0.3, value) if value > _MOIRE else None
 
 
+def _screen_in_screen(views: _Views) -> _Measure:
+    """A phone's screen that covers a part of the picture. The smaller it is, the less of its text is left."""
+    box = find_inner_screen(views.pixels, views.small)
+    if box is None:
+        return None
+    share = (box.right - box.left) * (box.bottom - box.top) / (views.rows * views.columns)
+    return (1.0 - share if share < 0.8 else 0.2), share
+
+
 _TILE = 256
 # Nepers. See docs/pictures.md for what photos of paper and of screens reach.
 _MOIRE = 2.05
@@ -225,15 +236,22 @@ def _peaks(tile: Grey) -> NDArray[np.float32]:
     return np.asarray(cv2.dilate(prominence, np.ones((3, 3), np.uint8)), np.float32)
 
 
-_MEASURES: tuple[tuple[QualityKind, Callable[[_Views], _Measure], str], ...] = (
-    (QualityKind.BLUR, _blur, "width of the sharper edges, pixels"),
-    (QualityKind.DARK, _dark, "99.5th percentile of luma, 0-255"),
-    (QualityKind.GLARE, _glare, "washed-out share of the picture, 0-1"),
-    (QualityKind.TOO_SMALL, _too_small, "shorter side, pixels"),
-    (QualityKind.CUT_OFF, _cut_off, "letters at one side, count"),
+_MEASURES: tuple[tuple[QualityKind, Callable[[_Views], _Measure], str, str], ...] = (
+    (QualityKind.BLUR, _blur, "width of the sharper edges, pixels", QualityKind.BLUR),
+    (QualityKind.DARK, _dark, "99.5th percentile of luma, 0-255", QualityKind.DARK),
+    (QualityKind.GLARE, _glare, "washed-out share of the picture, 0-1", QualityKind.GLARE),
+    (QualityKind.TOO_SMALL, _too_small, "shorter side, pixels", QualityKind.TOO_SMALL),
+    (QualityKind.CUT_OFF, _cut_off, "letters at one side, count", QualityKind.CUT_OFF),
     (
         QualityKind.SCREEN_OF_SCREEN,
         _screen_of_screen,
         "spectral peak over its surroundings, nepers",
+        QualityKind.SCREEN_OF_SCREEN,
+    ),
+    (
+        QualityKind.SCREEN_OF_SCREEN,
+        _screen_in_screen,
+        "share of the picture that a screenshot inside it covers, 0-1",
+        INNER_SCREEN,
     ),
 )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kefu_preprocess.domain.bars.glyphs import Glyph, Grey, Layer, layers
+from kefu_preprocess.domain.bars.strip import SMALLEST
 from kefu_preprocess.domain.decode import Pixels
 
 # All over the shorter side. A handle: iOS 35 % × 1.2 %, Android 20 to 30 % × 0.5 to 0.9 %, up to 6 % from the edge.
@@ -20,6 +21,10 @@ _DEPTH = 0.18
 _HANDLE_HEIGHT = (0.0028, 0.02)
 _HANDLE_WIDTH = (0.1, 0.46)
 _HANDLE_FROM_EDGE = 0.062
+# An iPhone across: 812 × 375 to 956 × 440 points; its indicator 209 to 240 × 5 points, 8 above the edge.
+_ACROSS = (2.0, 2.3)
+_INDICATOR_DEPTH = 0.12
+_INDICATOR_WIDTH, _INDICATOR_HEIGHT = (0.22, 0.29), (0.009, 0.018)
 _BUTTON_HEIGHT = (0.02, 0.07)
 _THICKEST = 0.055
 # A row is empty when no more than this share of it differs by more than so many levels from its median.
@@ -28,10 +33,12 @@ _EMPTY_SHARE, _EMPTY_STEP = 0.003, 16
 
 @dataclass(frozen=True, slots=True)
 class BottomBar:
-    """`height`: rows to cut, in pixels of the picture. `kind`: "gesture_bar" or "navigation_bar"."""
+    """`height`: rows to cut, in pixels of the picture. `kind`: "gesture_bar" or "navigation_bar". `edge`: whether its
+    band ends with an edge of its own."""
 
     height: int
     kind: str
+    edge: bool = False
 
 
 def find_bottom_bar(pixels: Pixels) -> BottomBar | None:
@@ -48,6 +55,55 @@ def find_bottom_bar(pixels: Pixels) -> BottomBar | None:
     return None
 
 
+def find_navigation_bar(grey: Grey, unit: int) -> BottomBar | None:
+    """Three buttons at the bottom of a strip; `unit` is the device's shorter side in pixels."""
+    for layer in layers(grey, int(_THICKEST * unit)):
+        bar = _navigation_bar(grey, layer, unit)
+        if bar is not None:
+            return bar
+    return None
+
+
+def find_home_indicator(pixels: Pixels) -> BottomBar | None:
+    """The home indicator of an iPhone held across, which shows no status bar then: a pill of one size, in the middle of
+    rows that are empty but for it."""
+    rows, columns = pixels.shape[:2]
+    if rows < SMALLEST or not _ACROSS[0] * rows <= columns <= _ACROSS[1] * rows:
+        return None
+    depth = int(rows * _INDICATOR_DEPTH)
+    grey = np.asarray(cv2.cvtColor(pixels[rows - depth :], cv2.COLOR_RGB2GRAY), np.uint8)
+    if not empty_rows(grey[-3:], ()).all():
+        return None
+    for layer in layers(grey, int(_THICKEST * rows)):
+        for glyph in layer.glyphs:
+            pill = (
+                _INDICATOR_WIDTH[0] * columns <= glyph.width <= _INDICATOR_WIDTH[1] * columns
+                and _INDICATOR_HEIGHT[0] * rows <= glyph.height <= _INDICATOR_HEIGHT[1] * rows
+                and abs(glyph.left + glyph.right - columns) <= 0.01 * columns
+                and 0.01 * rows <= depth - glyph.bottom <= 0.035 * rows
+                # Round ends: a ruler or a line of a table has none.
+                and 0.9 <= glyph.ink / (glyph.width * glyph.height) < 1.0
+                and _round_ends(layer, glyph)
+            )
+            if not pill:
+                continue
+            empty = empty_rows(grey, (glyph.left - 3, glyph.right + 3))
+            first = glyph.top - glyph.height
+            if first > 0 and empty[first:].all():
+                return BottomBar(depth - first, "home_indicator")
+    return None
+
+
+def _round_ends(layer: Layer, glyph: Glyph) -> bool:
+    """Whether both ends are half a disc: the outermost column short, one half a height further in nearly full."""
+    mask = layer.labels[glyph.top : glyph.bottom, glyph.left : glyph.right] == glyph.label
+    inside = glyph.height // 2
+    return all(
+        float(mask[:, outer].mean()) <= 0.75 and float(mask[:, inner].mean()) >= 0.85
+        for outer, inner in ((0, inside), (-1, -1 - inside))
+    )
+
+
 def _gesture_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
     depth, width = grey.shape
     for glyph in layer.glyphs:
@@ -61,7 +117,7 @@ def _gesture_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
         )
         if not is_handle:
             continue
-        empty = _empty_rows(grey, (glyph.left - 3, glyph.right + 3))
+        empty = empty_rows(grey, (glyph.left - 3, glyph.right + 3))
         if not empty[glyph.top - 1 :].all():
             return None
         below = depth - glyph.bottom
@@ -89,17 +145,18 @@ def _navigation_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
         return None
     top, bottom = min(each.top for each in buttons), max(each.bottom for each in buttons)
     spans = tuple(edge for each in buttons for edge in (each.left - 3, each.right + 3))
-    empty = _empty_rows(grey, spans)
+    empty = empty_rows(grey, spans)
     if not empty[top - 1 :].all():
         return None
     start = _first_of_run(empty, top - 1, max(0, top - int(0.06 * unit)))
     medians = np.median(grey[start:top], axis=1)
     changes = np.flatnonzero(np.abs(np.diff(medians)) >= 8)
     if changes.size:
-        start += int(changes[-1]) + 1
+        # One row of the band stays: JPEG smears its edge.
+        start += int(changes[-1]) + 2
     # The band is as high above its buttons as below them.
-    start = max(start, top - (depth - bottom) - 2)
-    return BottomBar(depth - start, "navigation_bar")
+    start = max(start, top - (depth - bottom) + 2)
+    return BottomBar(depth - start, "navigation_bar", edge=bool(changes.size))
 
 
 def _evenly_placed(buttons: list[Glyph], width: int) -> bool:
@@ -134,7 +191,7 @@ def _shape(layer: Layer, glyph: Glyph) -> str:
     return "other"
 
 
-def _empty_rows(grey: Grey, spans: tuple[int, ...]) -> NDArray[np.bool_]:
+def empty_rows(grey: Grey, spans: tuple[int, ...]) -> NDArray[np.bool_]:
     """For each row whether it is empty outside the columns `spans` (pairs of first and last)."""
     keep = np.ones(grey.shape[1], bool)
     for first, last in zip(spans[::2], spans[1::2], strict=True):

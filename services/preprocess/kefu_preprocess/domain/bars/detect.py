@@ -1,8 +1,10 @@
-"""Which bars to cut: the status bar on top, and the gesture or navigation bar at the bottom where both are certain."""
+"""Which bars to cut: the status bar on top, the gesture or navigation bar at the bottom, and what a phone held across
+draws at its sides; each where it is certain."""
 
 from __future__ import annotations
 
-from kefu_preprocess.domain.bars.bottom import find_bottom_bar
+from kefu_preprocess.domain.bars.bottom import find_bottom_bar, find_home_indicator
+from kefu_preprocess.domain.bars.sides import Sides, find_side_bars
 from kefu_preprocess.domain.bars.status import CERTAIN, find_status_bar
 from kefu_preprocess.domain.bars.strip import top_strip
 from kefu_preprocess.domain.decode import Pixels
@@ -12,22 +14,43 @@ from kefu_preprocess.domain.values import Crop, CropMode
 _LIKELY = 0.3
 # How sure one can be that a picture has no bar, when nothing on it looks like one: some bars cannot be read.
 _NOTHING_SEEN = 0.95
+# Three buttons, or an indicator, without a status bar: their shapes and places say what they are, no clock confirms it.
+_BY_SHAPE = 0.8
 
 
 def find_crop(pixels: Pixels, mode: CropMode) -> Crop:
     """What to cut off `pixels` (RGB), in their own pixels."""
     if mode is CropMode.FORBID:
         return Crop(kind="forbidden")
-    strip = top_strip(pixels)
+    sides = find_side_bars(pixels)
+    # The edge of a band at a side would pass for the frame of a drawn phone.
+    strip = top_strip(pixels[:, sides.left : pixels.shape[1] - sides.right])
     bar = None if strip is None else find_status_bar(strip)
-    if strip is None or bar is None:
+    certain = bar is not None and bar.confidence >= CERTAIN
+    if not (certain or sides.sure):
+        if sides.kind:
+            strip = top_strip(pixels)
+            bar = None if strip is None else find_status_bar(strip)
+            certain = bar is not None and bar.confidence >= CERTAIN
+        sides = Sides()
+    if strip is None:
         return Crop(kind="none", confidence=_NOTHING_SEEN)
-    if bar.confidence < (_LIKELY if mode is CropMode.FORCE else CERTAIN):
+    least = _LIKELY if mode is CropMode.FORCE else CERTAIN
+    top = bar.cut // strip.scale if bar is not None and bar.confidence >= least else 0
+    bottom = find_bottom_bar(pixels) if certain else None
+    if bottom is None and not sides.kind:
+        # Without a clock one pill is little to go by: it is looked for where an iPhone held across has it.
+        bottom = find_home_indicator(pixels)
+    kinds = ("status_bar" if top else "", "" if bottom is None else bottom.kind, sides.kind)
+    if not any(kinds):
+        if bar is None:
+            return Crop(kind="none", confidence=_NOTHING_SEEN)
         return Crop(kind="unsure", confidence=1.0 - bar.confidence)
-    bottom = find_bottom_bar(pixels) if bar.confidence >= CERTAIN else None
     return Crop(
-        top=bar.cut // strip.scale,
+        top=top,
         bottom=0 if bottom is None else bottom.height,
-        confidence=bar.confidence,
-        kind="status_bar" if bottom is None else f"status_bar+{bottom.kind}",
+        left=sides.left,
+        right=sides.right,
+        confidence=bar.confidence if bar is not None and top else _BY_SHAPE,
+        kind="+".join(filter(None, kinds)),
     )

@@ -14,7 +14,8 @@ from kefu_preprocess.domain.decode import Pixels
 _DEPTH = 0.21
 # Digits are a fortieth of the shorter side: below 700 pixels that is too few rows to compare shapes.
 _COMFORTABLE = 700
-_SMALLEST = 180
+# Shorter side of the smallest picture that is looked at, in pixels.
+SMALLEST = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def top_strip(pixels: Pixels) -> Strip | None:
     """The strip, or None for a picture too small or too long-drawn to be a screen."""
     rows, columns = pixels.shape[:2]
     short = min(rows, columns)
-    if short < _SMALLEST or columns > 4 * rows:
+    if short < SMALLEST or columns > 4 * rows:
         return None
     rgb = pixels[: int(short * _DEPTH)]
     scale = 1
