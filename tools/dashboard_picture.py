@@ -28,6 +28,7 @@ _COLUMN = WIDTH / 24
 _ROW = 34
 _GAP = 8
 _COLORS = ("#73BF69", "#F2CC0C", "#8AB8FF", "#FF780A", "#F2495C", "#B877D9", "#5794F2", "#FFA6B0")
+_GROUND = "#181b1f"
 _NAMED = {"green": "#73BF69", "orange": "#FF9830", "red": "#F2495C", "text": "#D8D9DA"}
 _STYLE = """
 body{margin:0;background:#111217;color:#d8d9da;font:12px Inter,Roboto,'DejaVu Sans',sans-serif;position:relative}
@@ -147,7 +148,7 @@ def _lines(
     for place, course in reversed(order) if stacked else order:
         color = _color(panel, series[place].name, place)
         parts += [
-            _path(run, span, *box, least, most, color, filled=stacked)
+            _path(run, span, *box, least, most, color, filled=stacked, hiding=stacked)
             for run in _broken(sorted(course.items()), span[2])
         ]
     names = "".join(
@@ -234,7 +235,9 @@ def _path(
     color: str,
     *,
     filled: bool = True,
+    hiding: bool = False,
 ) -> str:
+    """`hiding`: what lies behind the area is not seen through it."""
     points = []
     for at, value in run:
         x = xs[0] + (at - span[0]) / (span[1] - span[0]) * (xs[1] - xs[0])
@@ -245,7 +248,8 @@ def _path(
         return line
     first, last = points[0].split()[0], points[-1].split()[0]
     area = f"M{'L'.join(points)}L{last} {ys[1]:.1f}L{first} {ys[1]:.1f}Z"
-    return f'<path d="{area}" fill="{color}" fill-opacity="0.18"/>{line}'
+    behind = f'<path d="{area}" fill="{_GROUND}"/>' if hiding else ""
+    return f'{behind}<path d="{area}" fill="{color}" fill-opacity="0.22"/>{line}'
 
 
 def _stack(series: Sequence[Series]) -> list[dict[float, float]]:

@@ -18,7 +18,7 @@ from typing import Any
 from tools.observatory import Observatory, Sample
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy/grafana/dashboards"
-# The row of labels that stands for a value that is not there.
+# Stands for a value that is not there.
 NONE = "–"
 _MORE = 4
 
@@ -84,7 +84,7 @@ class Dashboard:
     title: str
     panels: Sequence[Panel]
     variables: Sequence[Mapping[str, Any]]
-    links: Sequence[Mapping[str, Any]]
+    annotations: Sequence[Query]
 
     def values(self, window: str) -> dict[str, str]:
         """Every variable at its first choice: all namespaces, all models; `window` is Grafana's rate interval."""
@@ -107,7 +107,7 @@ def _dashboard(raw: Mapping[str, Any]) -> Dashboard:
         title=raw["title"],
         panels=[_panel(one) for one in raw["panels"]],
         variables=raw["templating"]["list"],
-        links=raw["links"],
+        annotations=[Query(one["expr"], one["name"]) for one in raw["annotations"]["list"]],
     )
 
 
@@ -127,7 +127,8 @@ def _panel(raw: Mapping[str, Any]) -> Panel:
 def line(panel: Panel, series: Sequence[Series]) -> str:
     """One line of text: the panel's largest values by name."""
     if not series:
-        return NONE
+        none: str = panel.style["fieldConfig"]["defaults"].get("noValue", "nothing to show")
+        return f"{NONE} ({none})"
     if len(series) == 1 and panel.kind == "stat":
         return shown(series[0].sample.value, panel.unit)
     ranked = sorted(series, key=lambda one: -one.sample.value)

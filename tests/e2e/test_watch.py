@@ -125,6 +125,9 @@ async def test_every_variable_finds_its_values(watch: Watch) -> None:
             found = await watch.sky.query(f"count by ({label}) ({filled})")
             assert all(sample.labels.get(label) for sample in found), (board.title, one["name"])
             assert found, (board.title, one["name"])
+        assert board.annotations
+        for mark in board.annotations:
+            await watch.sky.query(mark.filled(board.values(WINDOW)))  # ValueError: refused
 
 
 async def test_killing_triton_fires_its_alert_alone_and_it_resolves(watch: Watch) -> None:
