@@ -76,10 +76,7 @@ async def test_certificates_change_while_a_client_streams(tmp_path: Path) -> Non
     authority even; the old stream lives. A broken one changes nothing, and says so."""
     secrets = {}
     for name in ("old", "new", "broken"):
-        folder = tmp_path / name
-        folder.mkdir()
-        secrets[name] = (Authority(folder), Authority(folder).issue("tls", **HERE))
-    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
         authority = Authority(tmp_path / name)
         secrets[name] = (authority, authority.issue("tls", **HERE))
     (tmp_path / "broken" / "tls-key.pem").write_bytes(secrets["old"][1].key.read_bytes())
