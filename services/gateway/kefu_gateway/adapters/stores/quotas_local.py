@@ -10,6 +10,7 @@ them.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -147,6 +148,8 @@ class LocalLedger:
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # As the sessions' file beside it: nobody else on the machine reads who asks how much.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, timeout=5.0)
     connection.execute(_TABLE)
     return connection
