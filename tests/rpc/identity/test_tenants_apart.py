@@ -310,3 +310,10 @@ async def test_tenants_of_an_open_gateway_and_of_keys_are_not_the_same(tmp_path:
     async with open_house(tmp_path, keys=str(tmp_path / "keys")) as house:
         answer = await house.caller(shop).ask(question())
         assert (answer.cached, answer.usage.history_rounds) == (False, 0)
+
+
+async def test_documents_are_drawn_for_each_tenant_alone(two: Two) -> None:
+    for tenant in (two.shop, two.bank):
+        await tenant.ask(ask("总额?", b"%PDF-first page|second page"))
+    assert [one.cache_scope for one in two.house.sidecar.documents] == ["shop", "bank"]
+    assert [one.cache_scope for one in two.house.sidecar.seen] == ["shop"] * 2 + ["bank"] * 2
