@@ -38,6 +38,7 @@ def reader_profile() -> Profile:
         min_pixels=picture["min_pixels"],
         contrast=settings["contrast"],
         sharpen=settings["sharpen"],
+        sharpen_blurred=settings.get("sharpen_blurred", 0.0),
         clahe=settings["clahe"],
         webp_quality=settings["webp_quality"],
     )

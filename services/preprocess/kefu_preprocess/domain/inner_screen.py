@@ -64,9 +64,10 @@ def _area(each: Rectangle) -> int:
 def _rectangles(small: NDArray[np.uint8]) -> Iterator[Rectangle]:
     """Left, top, right, bottom of upright rectangles with two straight sides and a top, in pixels of the small copy."""
     rows, columns = small.shape
-    wide = small.astype(np.int16)
-    sides = _sides(np.abs(wide[:, 1:] - wide[:, :-1]) >= _STEP, int(_LONG * rows))
-    tops = np.abs(wide[1:] - wide[:-1]) >= _STEP
+    sides = _sides(np.asarray(cv2.absdiff(small[:, 1:], small[:, :-1])) >= _STEP, int(_LONG * rows))
+    if len(sides) < 2:
+        return
+    tops = np.asarray(cv2.absdiff(small[1:], small[:-1])) >= _STEP
     for index, (left, first, last) in enumerate(sides):
         for right, other_first, other_last in sides[index + 1 :]:
             top, bottom = max(first, other_first), min(last, other_last)
@@ -82,17 +83,26 @@ def _rectangles(small: NDArray[np.uint8]) -> Iterator[Rectangle]:
 
 def _sides(steps: NDArray[np.bool_], least: int) -> list[tuple[int, int, int]]:
     """(column, first row, last row) of the longest upright edges, from left to right. A gap of two rows is bridged."""
-    mask = cv2.morphologyEx(steps.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 1), np.uint8))
-    # What is shorter than a side vanishes; the rest is a few upright lines.
-    lines = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(3, least), 1), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=4)
-    found = [
-        (left + width // 2, top, top + height)
-        for left, top, width, height, _ in stats[1:count].tolist()
-        if width <= 4
-    ]
-    longest = sorted(found, key=lambda each: each[1] - each[2])[:_MOST_SIDES]
-    return sorted(longest)
+    counts = np.asarray(cv2.reduce(steps.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S))
+    found: list[tuple[int, int, int]] = []
+    # Few columns have that many steps at all; the rest is not looked at.
+    for column in np.flatnonzero(counts.ravel() >= 0.9 * least).tolist():
+        rows = np.flatnonzero(steps[:, column])
+        ends = np.flatnonzero(np.diff(rows) > 3)
+        firsts = rows[np.concatenate(([0], ends + 1))]
+        lasts = rows[np.concatenate((ends, [rows.size - 1]))]
+        longest = int((lasts - firsts).argmax())
+        first, last = int(firsts[longest]), int(lasts[longest])
+        if last - first >= least:
+            found.append((column, first, last))
+    kept: list[tuple[int, int, int]] = []
+    for each in sorted(found, key=lambda each: each[1] - each[2]):
+        # A side may be two or three columns wide: the longest of them stands for it.
+        if all(abs(each[0] - other[0]) > 2 for other in kept):
+            kept.append(each)
+        if len(kept) == _MOST_SIDES:
+            break
+    return sorted(kept)
 
 
 def _exact(pixels: Pixels, box: Box, reach: int) -> Box:
