@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from kefu_common.errors import KefuError, Reason
 from kefu_gateway.adapters.identity.reloading import FileProblem
 from kefu_gateway.adapters.identity.tenant_file import read_tenants
 from kefu_gateway.adapters.stores.quotas_local import LocalLedger
+from kefu_gateway.config import Settings
 from kefu_gateway.domain.answer import Answer, FinishReason, Usage
 from kefu_gateway.domain.quotas import Bill, Quota, Quotas
 from kefu_gateway.domain.tenants import TenantRules
@@ -150,3 +153,29 @@ def test_a_mistake_in_the_file_is_told(tmp_path: Path, text: str, told: str) -> 
     with pytest.raises(FileProblem) as caught:
         read(tmp_path / "tenants.toml", text)
     assert told in str(caught.value)
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "security.md"
+
+
+def test_the_file_in_the_documentation_is_right(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    tenants = read(tmp_path / "t", example)
+    assert tenants.unlisted is None
+    assert tenants.rules("shop").quota.turns_per_second == 50
+    assert tenants.rules("shop").quota.tokens_per_day == 2_000_000
+
+
+def test_every_setting_and_test_that_the_documentation_names_is_there() -> None:
+    text = DOCS.read_text()
+    variables = {field.metadata["variable"] for field in dataclasses.fields(Settings)}
+    named = set(re.findall(r"\bKEFU_GATEWAY_[A-Z_]+[A-Z]\b", text))
+    assert named
+    assert named <= variables, named - variables
+    tests = {path.name: path for path in (DOCS.parents[1] / "tests").rglob("test_*.py")}
+    whole = "\n".join(path.read_text() for path in tests.values())
+    for name in re.findall(r"`(test_[a-z_]+(?:\.py|…)?)`", text):
+        if name.endswith(".py"):
+            assert name in tests, name
+        else:
+            assert f"def {name.removesuffix('…')}" in whole, name
