@@ -10,8 +10,13 @@
 | out | `text` | BYTES [1] | their text, whole UTF-8 characters only |
 | out | `logprobs` | FP32 [-1] | of the new tokens |
 | out | `finish_reason` | BYTES [1] | empty until the end: stop, length, cancelled, error |
-| out | `details` | BYTES [1] | JSON in the last response; empty where the engine has none |
+| out | `details` | BYTES [1] | JSON in the last response; empty where the engine has none; see below |
 | out | `usage` | INT32 [3] | prompt text tokens, visual tokens, completion tokens; zeros until the end |
+
+`details`, each part only where an engine has it: `evidence` (rows of {picture, text, box}), `handover`, `pictures`, and
+where sampling says `debug` a `debug` with `prompt` (what the model was shown) or `attention` (a list of {picture,
+media_type, data, width, height, grid}: for each picture of the prompt, from 0, an encoded picture in base64 of where
+the model looked, and the rows and columns of its tokens).
 
 Each tensor has a leading batch dimension of 1: Triton groups ragged requests, it does not stack them.
 """

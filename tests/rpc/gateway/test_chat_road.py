@@ -154,6 +154,7 @@ async def test_overload_says_no_at_once_and_when_to_come_back(house: House) -> N
     ("words", "reason"),
     [
         ("KEFU[prompt_too_long]: 900 tokens", Reason.PROMPT_TOO_LONG),
+        ("KEFU[out_of_memory]: the device has no memory for this", Reason.PROMPT_TOO_LONG),
         ("KEFU[bad_tensor]: placeholder count", Reason.INTERNAL),
         ("Request for unknown model: 'tiny' is not found", Reason.MODEL_NOT_READY),
         ("Stub process 'tiny_0_0' is not healthy.", Reason.MODEL_SERVER_UNAVAILABLE),

@@ -42,6 +42,8 @@ _BACKEND_ERROR = re.compile(r"KEFU\[([a-z_]+)\]")
 # Those that are not here speak of a tensor that we built: our fault, INTERNAL.
 _BACKEND_REASONS: Mapping[str, Reason] = {
     "prompt_too_long": Reason.PROMPT_TOO_LONG,
+    # Even alone: what helps the caller is the same, less text or fewer pictures.
+    "out_of_memory": Reason.PROMPT_TOO_LONG,
     "bad_schema": Reason.SCHEMA_INVALID,
     "shutting_down": Reason.MODEL_NOT_READY,
     "engine_failed": Reason.MODEL_SERVER_UNAVAILABLE,
@@ -280,7 +282,7 @@ def _host_error(message: str, model: str) -> KefuError:
 
 
 _SENTENCES: Mapping[Reason, str] = {
-    Reason.PROMPT_TOO_LONG: "the question is longer than the model's context",
+    Reason.PROMPT_TOO_LONG: "the question is longer than the model's context, or than its memory",
     Reason.SCHEMA_INVALID: "the model host cannot enforce this JSON schema",
     Reason.MODEL_NOT_READY: "the model is loading or being reloaded",
     Reason.MODEL_SERVER_UNAVAILABLE: "the model broke off",

@@ -47,6 +47,20 @@ def jobs_of(engine: Running) -> list[Job]:
     return [engine.job(f"问题{n} " * (n + 1), pictures[: n % 3], max_tokens=10) for n in range(6)]
 
 
+def test_what_came_together_is_read_together(engine: Running) -> None:
+    """Whose picture is ready first waits for the others of its batch: one pass over the prompts, and a token each a
+    step."""
+    jobs = jobs_of(engine)
+    before = dict(engine.meter.counted)
+    said = engine.ask_all(jobs)
+
+    def grown(name: str) -> float:
+        return engine.meter.counted[name] - before.get(name, 0)
+
+    assert grown("kefu_transformers_reads_total") == 1
+    assert grown("kefu_transformers_steps_total") == max(len(s.ids) for s in said) - 1
+
+
 def test_no_memory_for_all_prompts_at_once(engine: Running) -> None:
     """A batch of prompts that the memory does not hold is read in smaller ones; the answers are the same."""
     jobs = jobs_of(engine)
