@@ -19,6 +19,8 @@ RUN /build/trim.sh /rootfs/opt/kefu/packages
 COPY protos/gen/kefu /rootfs/opt/kefu/app/kefu
 COPY services/common/kefu_common /rootfs/opt/kefu/app/kefu_common
 COPY services/preprocess/kefu_preprocess /rootfs/opt/kefu/app/kefu_preprocess
+COPY pyproject.toml deploy/images/metadata.py /build/
+RUN python3 /build/metadata.py /build/pyproject.toml /rootfs/opt/kefu/app
 # Compiled once, here: the root is read-only where it runs. Unchecked: nobody can change the sources there either.
 # Others' packages may ship files for other Pythons: those are left as they are.
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs /rootfs/opt/kefu/app \

@@ -30,6 +30,9 @@ rm -rf "$work" "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/loca
 mkdir -p "$root/etc/ssl/certs" "$root/tmp" "$root/run" "$root/proc" "$root/sys" "$root/dev"
 chmod 1777 "$root/tmp"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+# The one locale: Chinese text breaks in "C", and Triton's stub refuses to start without it.
+mkdir -p "$root/usr/lib/locale"
+cp -r /usr/lib/locale/C.utf8 "$root/usr/lib/locale/"
 # A name for the numeric users of the manifests; nobody logs in.
 printf 'root:x:0:0:root:/:/nonexistent\nkefu:x:10001:10001:kefu:/tmp:/nonexistent\n' >"$root/etc/passwd"
 printf 'root:x:0:\nkefu:x:10001:\n' >"$root/etc/group"

@@ -29,6 +29,8 @@ COPY services/common/kefu_common /rootfs/opt/kefu/app/kefu_common
 COPY services/modelhost/kefu_modelhost /rootfs/opt/kefu/app/kefu_modelhost
 COPY deploy/triton_models /rootfs/opt/kefu/models
 COPY deploy/triton_backends /rootfs/opt/kefu/backends
+COPY pyproject.toml deploy/images/metadata.py /build/
+RUN python3 /build/metadata.py /build/pyproject.toml /rootfs/opt/kefu/app
 # Compiled once, here: the root is read-only where it runs. Unchecked: nobody can change the sources there either.
 # Others' packages may ship files for other Pythons: those are left as they are.
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs /rootfs/opt/kefu/app \

@@ -23,7 +23,9 @@ COPY services/common/kefu_common /opt/kefu/app/kefu_common
 COPY services/modelhost/kefu_modelhost /opt/kefu/app/kefu_modelhost
 COPY deploy/triton_models /opt/kefu/models
 COPY deploy/triton_backends /opt/kefu/backends
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kefu/app
+COPY pyproject.toml deploy/images/metadata.py /build/
+RUN python3 /build/metadata.py /build/pyproject.toml /opt/kefu/app \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kefu/app
 
 FROM ${BASE}
 COPY --from=build /opt/kefu /opt/kefu

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,19 @@ def test_the_check_of_a_root_finds_what_must_not_be_there(tmp_path: Path) -> Non
     found = "\n".join(problems_of(clean))
     for text in ("usr/bin/sh is there", "pip is there", "set-id bit", "can be written to"):
         assert text in found
+
+
+def test_what_only_a_real_start_showed_to_be_missing() -> None:
+    """Found by starting the first images: the stub is started through bash and wants a UTF-8 locale, and the gateway
+    asks for its own version, which copied code does not have."""
+    assert "/usr/lib/locale/C.utf8" in (FOLDER / "rootfs.sh").read_text()
+    assert " bash\n" in (FOLDER / "triton-cpu.Dockerfile").read_text()
+    for path in DOCKERFILES:
+        assert "/build/metadata.py /build/pyproject.toml" in path.read_text(), path.name
+
+
+def test_the_record_of_the_distribution_is_one_that_python_finds(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "metadata.py"), str(ROOT / "pyproject.toml")]
+    subprocess.run([*command, str(tmp_path)], check=True)
+    (found,) = metadata.distributions(path=[str(tmp_path)])
+    assert (found.name, found.version) == ("kefu", metadata.version("kefu"))
