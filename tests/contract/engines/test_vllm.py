@@ -53,6 +53,14 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def _alive(pid: int) -> bool:
+    """A zombie is gone but for its parent's look."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _mebibytes(pids: list[int]) -> dict[int, float]:
     """Private memory of each; pages that they share are nobody's leak."""
     found = {}
@@ -170,11 +178,8 @@ async def test_an_engine_whose_core_is_killed_is_started_again(one: Served) -> N
     stream = one.host.stream(ONE, one.prompt("Write a very long story."), sampling=sampling)
     await anext(stream)
     reloads = one.host.status()["reloads"]
-    core = next(
-        pid
-        for pid in engine_processes(one.host, ONE)
-        if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    family = engine_processes(one.host, ONE)
+    core = next(pid for pid in family if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes())
     began = time.monotonic()
     os.kill(core, signal.SIGKILL)
     with pytest.raises(InferenceServerException) as error:
@@ -185,5 +190,7 @@ async def test_an_engine_whose_core_is_killed_is_started_again(one: Served) -> N
     assert (await one.host.ask(OTHER, "Hello", max_tokens=3)).ends == 1
     await until(lambda: one.host.status()["reloads"] == reloads + 1, 30)
     await until(lambda: one.host.status()["state"] == "ready", 200)
+    # Neither the old process nor what it had started is there any more.
+    await until(lambda: not [pid for pid in family if _alive(pid)], 20)
     print(f"answers again after {time.monotonic() - began:.1f} s", file=sys.stderr)
     assert (await one.ask("Hello", max_tokens=3)).ends == 1
