@@ -124,9 +124,11 @@ async def test_keys_come_and_go_while_the_gateway_runs(house: GuardedHouse, tmp_
     await accepted(house, new[0])
     path.write_text(f"{new[1]}\nshop {new[1].split()[1]} sha256:me\n")
     await counted(house, 'kefu_reloads_total{outcome="failed",what="keys"} 1.0')
+    assert 'kefu_reload_good{what="keys"} 0.0' in await house.metrics()
     await house.caller(old[0]).ask(ask("hi"))
     path.write_text(f"{new[1]}\n")
     await counted(house, 'kefu_reloads_total{outcome="ok",what="keys"} 3.0')
+    assert 'kefu_reload_good{what="keys"} 1.0' in await house.metrics()
     assert error_of(await refusal(house, bearer(old[0]))).reason is Reason.CREDENTIAL_INVALID
     await house.caller(new[0]).ask(ask("hi"))
     # The stream that was opened with the key that is gone: it stays, and may ask nothing more.

@@ -20,6 +20,12 @@ class IdentityMetrics:
             ["what", "outcome"],
             registry=registry,
         )
+        self._good = Gauge(
+            "kefu_reload_good",
+            "1 where the last reading was good; 0: an older one is in force.",
+            ["what"],
+            registry=registry,
+        )
         self._expires = Gauge(
             "kefu_tls_certificate_expires_timestamp_seconds",
             "When the gateway's own certificate ends, in seconds since the epoch.",
@@ -32,9 +38,12 @@ class IdentityMetrics:
 
     def read(self, what: str, good: bool) -> None:
         self._reloads.labels(what, "ok" if good else "failed").inc()
+        self._good.labels(what).set(1 if good else 0)
 
     def watch(self, what: str) -> None:
-        """From now on both outcomes are shown, at 0: a first failure must be an increase."""
+        """From now on both outcomes are shown, at 0: a first failure must be an increase. A file was read at the start;
+        what comes from an address says so itself."""
+        self._good.labels(what).set(1)
         for outcome in ("ok", "failed"):
             self._reloads.labels(what, outcome)
 
