@@ -160,6 +160,7 @@ def vulnerabilities(lock: str) -> int:
         str(environment / "pip-audit"),
         "--require-hashes",
         "--disable-pip",
+        "--strict",  # what cannot be looked up must not read as "nothing is known"
         "--progress-spinner=off",
     ]
     return subprocess.run(
@@ -174,7 +175,7 @@ or when a licence is neither allowed nor excepted (`requirements/licences.toml`,
 hashes are those of the locks: pip installs nothing else.
 
 Known vulnerabilities are not part of this page, which would be out of date the day after:
-`./dev audit --vulnerabilities gateway` asks PyPI about a lock (pip-audit; needs the network).
+`./dev audit --vulnerabilities gateway` asks PyPI about a lock (pip-audit; needs PyPI itself, a mirror does not know).
 
 | lock | what runs on it |
 | --- | --- |"""
