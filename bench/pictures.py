@@ -25,6 +25,8 @@ def main() -> int:
     )
     parser.add_argument("--receipts", type=int, default=19, help="receipts read by the OCR")
     parser.add_argument("--models", default="", help="cards for the OCR, comma-separated; all")
+    parser.add_argument("--degraded", default="", help="degradations, separated by semicolons; all")
+    parser.add_argument("--settings", default="", help="settings, separated by semicolons; all")
     parser.add_argument("--ocr-memory", type=Path, help="file of readings, kept between runs")
     parser.add_argument(
         "--drawn", type=int, default=600, help="drawn screens, and as many lookalikes"
@@ -63,6 +65,8 @@ def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
             chosen.ocr_python,
             sample=chosen.receipts,
             models=[each for each in chosen.models.split(",") if each],
+            degraded=[each for each in chosen.degraded.split(";") if each],
+            settings=[each for each in chosen.settings.split(";") if each],
             remembered=chosen.ocr_memory,
         )
     elif what == "memory":

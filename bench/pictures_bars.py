@@ -12,10 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bench.pictures_across import not_across, phone_across
 from bench.pictures_lookalikes import lookalike
+from bench.pictures_nested import nested, not_nested
 from bench.pictures_screens import phone_screen
 from kefu_preprocess.domain.bars.detect import find_crop
-from kefu_preprocess.domain.values import CropMode
+from kefu_preprocess.domain.quality import examine
+from kefu_preprocess.domain.values import CropMode, QualityKind
 
 _USUAL = 0.07
 
@@ -28,6 +31,8 @@ def run(folder: Path, *, drawn: int) -> None:
     ]
     _real(folder, labels)
     _drawn(drawn)
+    _across(drawn // 2)
+    _nested(folder, labels, drawn // 5)
 
 
 def verdict(cut: int, icons_bottom: int, content_top: int) -> str:
@@ -102,3 +107,52 @@ def _drawn(count: int) -> None:
         if crop.top or crop.bottom:
             touched[screen.kind] += 1
     print(f"drawn, {count} lookalikes without: {sum(touched.values())} touched {dict(touched)}")
+
+
+def _across(count: int) -> None:
+    """Phones held across: sides and bottom."""
+    found: Counter[str] = Counter()
+    touched: Counter[str] = Counter()
+    for seed in range(count):
+        screen = phone_across(random.Random(seed))
+        crop = find_crop(screen.pixels, CropMode.AUTO)
+        pairs = (
+            (crop.left, screen.left),
+            (crop.right, screen.right),
+            (crop.bottom, screen.bottom),
+        )
+        said = "missed"
+        if any(cut > most for cut, most in pairs):
+            said = "cuts content"
+        elif all((cut > 0) == (most > 0) for cut, most in pairs):
+            said = "harmless"
+        elif any(cut for cut, _ in pairs):
+            said = "one of two"
+        found[said] += 1
+        other = not_across(random.Random(seed))
+        crop = find_crop(other.pixels, CropMode.AUTO)
+        if crop.top or crop.bottom or crop.left or crop.right:
+            touched[other.kind] += 1
+    print(f"drawn, {count} phones held across: {dict(found)}")
+    print(f"drawn, {count} as wide without: {sum(touched.values())} touched {dict(touched)}")
+
+
+def _nested(folder: Path, labels: list[dict[str, Any]], count: int) -> None:
+    """Screenshots inside pictures: drawn ones, and alarms on the real pictures."""
+    drawn = sum(_holds_screen(nested(random.Random(seed)).pixels) for seed in range(count))
+    false = sum(_holds_screen(not_nested(random.Random(seed)).pixels) for seed in range(count))
+    print(f"screenshot inside, drawn: {drawn} of {count} found; {false} of {count} others alarmed")
+    alarms = []
+    for label in labels:
+        picture = cv2.imread(str(folder / label["file"]), cv2.IMREAD_COLOR)
+        assert picture is not None, label["file"]
+        if _holds_screen(np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)):
+            alarms.append(f"{label['file']} ({label['kind']})")
+    print(f"screenshot inside, of {len(labels)} real pictures: {alarms}")
+
+
+def _holds_screen(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bool:
+    return any(
+        each.kind is QualityKind.SCREEN_OF_SCREEN and "inside" in each.measure
+        for each in examine(pixels, "en").findings
+    )

@@ -140,6 +140,8 @@ def run(
     *,
     sample: int,
     models: Sequence[str] = (),
+    degraded: Sequence[str] = (),
+    settings: Sequence[str] = (),
     remembered: Path | None = None,
 ) -> None:
     """Prints the tables. `data` holds receipts/ and pages/; `sample` is how many receipts are read."""
@@ -151,21 +153,29 @@ def run(
     print(f"OCR recall on {len(pictures)} pictures; won and lost against {PLAIN!r}")
     with Reader(python, remembered) as reader:
         for name in models or MODELS:
-            _model(reader, name, MODELS[name], pictures)
+            chosen = [PLAIN, *(each for each in settings or PROFILES if each != PLAIN)]
+            _model(reader, name, pictures, degraded or list(DEGRADATIONS), chosen)
 
 
-def _model(reader: Reader, name: str, model: Model, pictures: Sequence[Written]) -> None:
+def _model(
+    reader: Reader,
+    name: str,
+    pictures: Sequence[Written],
+    degraded_by: Sequence[str],
+    settings: Sequence[str],
+) -> None:
+    model = MODELS[name]
     print(f"\n{name}: at most {model.max_pixels} pixels, in multiples of {model.multiple_of}")
-    totals: dict[str, list[list[bool]]] = {each: [] for each in PROFILES}
-    for degradation, degrade in DEGRADATIONS.items():
+    totals: dict[str, list[list[bool]]] = {each: [] for each in settings}
+    for degradation in degraded_by:
         sent: list[list[bool]] = []
-        read: dict[str, list[list[bool]]] = {each: [] for each in PROFILES}
-        size = dict.fromkeys(PROFILES, 0)
+        read: dict[str, list[list[bool]]] = {each: [] for each in settings}
+        size = dict.fromkeys(settings, 0)
         for picture in pictures:
-            degraded = png(degrade(picture.pixels()))
+            degraded = png(DEGRADATIONS[degradation](picture.pixels()))
             sent.append(lines_read(picture.lines, reader.read_bytes(degraded, ".png")))
-            for title, profile in PROFILES.items():
-                data, seen = prepared(degraded, profile, model)
+            for title in settings:
+                data, seen = prepared(degraded, PROFILES[title], model)
                 size[title] += len(data)
                 read[title].append(lines_read(picture.lines, reader.read_bytes(seen, ".png")))
         lines = sum(len(each) for each in sent)
