@@ -12,10 +12,13 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from prometheus_client import CollectorRegistry
 
 from kefu.chat.v1 import chat_service_pb2
 from kefu_common.errors import Reason
 from kefu_gateway.adapters.identity.keys import new_key
+from kefu_gateway.app.identity import open_identity
+from kefu_gateway.config import Settings
 from tests.rpc.gateway.test_chat_road import ask
 from tests.rpc.identity.houses import (
     GuardedHouse,
@@ -196,12 +199,18 @@ async def test_figures_show_named_tenants_alone(house: GuardedHouse, tmp_path: P
 async def test_an_open_gateway_says_so_where_others_can_reach_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    async with open_house(tmp_path):
-        pass
-    assert "the gateway is open" not in "".join(capfd.readouterr())
-    async with open_house(tmp_path, address="0.0.0.0:0"):
-        pass
-    assert "the gateway is open" in "".join(capfd.readouterr())
+    """Nothing listens here: it is said while the gateway is built."""
+
+    async def told(address: str, **settings: str) -> str:
+        async with open_identity(Settings(address=address, **settings), CollectorRegistry()):
+            return "".join(capfd.readouterr())
+
+    write_keys(tmp_path / "keys", "shop")
+    for here in ("127.0.0.1:50051", "localhost:50051", "[::1]:50051", "unix:/run/kefu.sock"):
+        assert await told(here) == ""
+    for everywhere in ("0.0.0.0:50051", "[::]:50051", "gateway.corp:50051"):
+        assert "the gateway is open" in await told(everywhere)
+        assert "travel in the clear" in await told(everywhere, keys=str(tmp_path / "keys"))
 
 
 @METERED
