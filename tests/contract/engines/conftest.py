@@ -16,7 +16,7 @@ _TINY = tuple(ARCHITECTURES)
 # Without the engine's own environment `vllm` runs where a person put it; the suffix keeps both engines' models apart.
 _VLLM = "_vllm"
 # Two engines, four processes each, a library that takes ten seconds to import in every one of them.
-_VLLM_SECONDS = 400
+_VLLM_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ def vllm_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         [f"{name}{_VLLM}" for name in _TINY],
         repositories=(repository,),
         ready_seconds=_VLLM_SECONDS,
+        KEFU_TRITON_START_TIMEOUT=str(_VLLM_SECONDS),
     ) as host:
         yield host
 

@@ -24,7 +24,7 @@ from tests.contract.engines.conftest import Served
 from tests.fixtures.pictures import page
 from tests.fixtures.triton import ROOT, Host, until
 
-pytestmark = [pytest.mark.triton, pytest.mark.vllm, pytest.mark.timeout(460)]
+pytestmark = [pytest.mark.triton, pytest.mark.vllm, pytest.mark.timeout(660)]
 ONE = "tiny_qwen2_5_vl_vllm"
 OTHER = "tiny_qwen3_vl_vllm"
 
@@ -189,7 +189,7 @@ async def test_an_engine_whose_core_is_killed_is_started_again(one: Served) -> N
     assert time.monotonic() - began < 10
     assert (await one.host.ask(OTHER, "Hello", max_tokens=3)).ends == 1
     await until(lambda: one.host.status()["reloads"] == reloads + 1, 30)
-    await until(lambda: one.host.status()["state"] == "ready", 200)
+    await until(lambda: one.host.status()["state"] == "ready", 400)
     # Neither the old process nor what it had started is there any more.
     await until(lambda: not [pid for pid in family if _alive(pid)], 20)
     print(f"answers again after {time.monotonic() - began:.1f} s", file=sys.stderr)
