@@ -59,7 +59,11 @@ class Health:
         return any(check.up for check in self._checks if check.name == name)
 
     async def _watch(self, check: Check) -> None:
-        while True:
+        task = asyncio.current_task()
+        assert task is not None
+        # A client library may take a cancellation for a failure of its own: the probe then just fails, and a gateway
+        # that has drained would wait for this task for ever. The task itself remembers that it was asked to end.
+        while not task.cancelling():
             up = await self._probe(check)
             if up != check.up:
                 log.info("dependency changed", dependency=check.name, up=up)
