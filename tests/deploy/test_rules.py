@@ -35,6 +35,7 @@ def alerts() -> list[dict[str, Any]]:
 NAMES = sorted({alert["alert"] for alert in alerts()})
 
 
+@cache
 def load(case: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(case.read_text("utf-8"))
     return loaded
