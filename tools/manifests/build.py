@@ -22,7 +22,7 @@ OVERLAYS = ("cpu", "gpu", "multi-gateway", "guarded")
 Object = dict[str, Any]
 
 # What kustomize appends to a generated ConfigMap's name.
-_HASH = re.compile(r"-[0-9a-z]{10}$")
+HASH = re.compile(r"-[0-9a-z]{10}$")
 # libyaml's reader where PyYAML was built with it: ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -56,7 +56,7 @@ def name_of(thing: Object) -> str:
     """`Deployment/kefu-gateway`; a generated ConfigMap without the hash of its content."""
     name: str = thing["metadata"]["name"]
     if thing["kind"] == "ConfigMap":
-        name = _HASH.sub("", name)
+        name = HASH.sub("", name)
     return f"{thing['kind']}/{name}"
 
 

@@ -9,14 +9,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tools.manifests.build import OVERLAYS, ROOT, text
+from tools.manifests.build import HASH, OVERLAYS, ROOT, text
 from tools.manifests.policy import Finding
 
 _ENVIRONMENT = ROOT / ".kefu/envs/scan"
 # Trivy names an object only in its sentences: "Container 'x' of Deployment 'y' should …".
-_NAMED = re.compile(
-    r"Container '([^']+)' of (\w+) '([^']+)'|(ConfigMap|Secret) '([^']+)-[a-z0-9]+'"
-)
+_NAMED = re.compile(r"Container '([^']+)' of (\w+) '([^']+)'|(ConfigMap|Secret) '([^']+)'")
 
 
 def scan_overlays() -> list[Finding]:
@@ -58,4 +56,4 @@ def _where(problem: dict[str, str], target: str) -> str:
     if named is None:
         return target
     container, kind, owner, generated, name = named.groups()
-    return f"{kind}/{owner}/{container}" if container else f"{generated}/{name}"
+    return f"{kind}/{owner}/{container}" if container else f"{generated}/{HASH.sub('', name)}"
