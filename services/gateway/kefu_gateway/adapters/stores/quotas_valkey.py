@@ -51,7 +51,7 @@ class ValkeyLedger:
         url: str,
         *,
         connections: int = 32,
-        timeout: float = 0.5,
+        timeout: float = 1.0,
         clock: Callable[[], float] | None = None,
     ) -> AsyncIterator[ValkeyLedger]:
         """`url`: redis://, rediss:// (TLS) or unix://. `timeout`: seconds for one step. `clock`: seconds since the
