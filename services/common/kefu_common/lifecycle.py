@@ -21,6 +21,13 @@ log = structlog.get_logger()
 FAREWELL_SECONDS = 0.5
 
 
+def told_to_end() -> bool:
+    """Whether the running task was cancelled. For loops that go on after an error: a client library may take the
+    cancellation for a failure of its own, and what drained would then wait for that loop for ever."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def run_until_signal(
     server: grpc.aio.Server,
     *,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from kefu_common.errors import KefuError
+from kefu_common.lifecycle import told_to_end
 from kefu_gateway.domain.conversations import Post
 from kefu_gateway.domain.session import SessionStore
 from kefu_gateway.wire.posts import post_from_bytes, post_to_bytes
@@ -41,7 +42,7 @@ class StoreCourier:
             group.create_task(self._listen(receive))
 
     async def _send(self) -> None:
-        while True:
+        while not told_to_end():
             gateway, post = await self._outbox.get()
             try:
                 await self._store.publish(gateway, post_to_bytes(post))
@@ -49,7 +50,7 @@ class StoreCourier:
                 log.warning("a post to another gateway was lost", reason=error.reason.value)
 
     async def _listen(self, receive: Callable[[Post], None]) -> None:
-        while True:
+        while not told_to_end():
             try:
                 async with self._store.listen(self._gateway) as messages:
                     async for message in messages:

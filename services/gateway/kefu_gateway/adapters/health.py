@@ -15,6 +15,8 @@ import structlog
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
+from kefu_common.lifecycle import told_to_end
+
 log = structlog.get_logger()
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -59,11 +61,7 @@ class Health:
         return any(check.up for check in self._checks if check.name == name)
 
     async def _watch(self, check: Check) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        # A client library may take a cancellation for a failure of its own: the probe then just fails, and a gateway
-        # that has drained would wait for this task for ever. The task itself remembers that it was asked to end.
-        while not task.cancelling():
+        while not told_to_end():
             up = await self._probe(check)
             if up != check.up:
                 log.info("dependency changed", dependency=check.name, up=up)

@@ -12,6 +12,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from kefu_common.lifecycle import told_to_end
 from kefu_gateway.adapters.stores.failures import told
 
 log = structlog.get_logger()
@@ -52,7 +53,7 @@ class _Listener:
 
     async def messages(self) -> AsyncIterator[bytes]:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        while not told_to_end():
             try:
                 if self._subscription is None:
                     await asyncio.sleep(pause)
