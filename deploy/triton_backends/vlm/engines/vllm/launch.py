@@ -17,6 +17,9 @@ from engines.vllm.settings import engine_arguments
 from engines.vllm.stats import Stats, stat_logger
 from engines.vllm.torchvision_ops import declare_if_missing
 
+# Its `sitecustomize.py` is the first that vLLM's own processes run.
+_CHILDREN = Path(__file__).resolve().with_name("children")
+
 
 class StartError(Exception):
     """vLLM did not start; the text says what to change."""
@@ -43,6 +46,9 @@ def prepare_process() -> None:
     # Triton's stub is an isolated interpreter, and its children would be as well: they would see no PYTHONPATH.
     multiprocessing.util._args_from_interpreter_flags = list  # type: ignore[attr-defined]
     declare_if_missing()
+    inherited = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    if str(_CHILDREN) not in inherited:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(_CHILDREN), *inherited])
 
 
 def start_vllm(card: Card, weights: Path, stats: Stats) -> Any:

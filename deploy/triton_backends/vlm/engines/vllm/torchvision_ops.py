@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-# The processes that vLLM starts run `children/sitecustomize.py` first, which does the same there.
-CHILDREN = Path(__file__).resolve().with_name("children")
+# Tells the processes that vLLM starts to do the same (`children/sitecustomize.py`).
+VARIABLE = "KEFU_TORCHVISION_OPS"
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _kept: list[Any] = []
 
@@ -35,8 +35,7 @@ def declare_if_missing() -> bool:
         return False
     except OSError:
         declare()
-    inherited = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (str(CHILDREN), inherited) if p)
+    os.environ[VARIABLE] = "1"
     return True
 
 
