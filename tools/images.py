@@ -48,12 +48,14 @@ def main() -> int:
                     for problem in problems_of(root, needed=_NEEDED.get(name, ()))
                 ]
                 print(sizes(name, root, builder.packed(name)))
-    except (NotHere, subprocess.CalledProcessError) as error:
+        if not options.no_start and set(IMAGES) <= set(options.name):
+            answer = asyncio.run(answer_from_images(builder, ROOT / ".kefu/weights"))
+            print(f"started from their roots, read-only, as user 10001; they answer: {answer}")
+    except (NotHere, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"images: {error}", file=sys.stderr)
         return 1
-    if not options.no_start and set(IMAGES) <= set(options.name):
-        answer = asyncio.run(answer_from_images(builder, ROOT / ".kefu/weights"))
-        print(f"started from their roots, read-only, as user 10001; they answer: {answer}")
+    finally:
+        builder.close()
     for problem in problems:
         print("PROBLEM ", problem)
     return 1 if problems else 0
