@@ -135,8 +135,13 @@ _FAMILIES = {"qwen2_vl": QwenVl, "qwen2_5_vl": QwenVl, "qwen3_vl": QwenVl}
 def family_of(loaded: Loaded, card: Card) -> Family:
     """LoadError for an architecture that nobody has taught this engine."""
     kind = loaded.config.model_type
+    if kind == "magma":
+        # What it needs is in an environment of its own.
+        from engines.transformers.magma import Magma
+
+        return Magma(loaded, card)
     if kind not in _FAMILIES:
         raise LoadError(
-            f"the engine transformers does not know models of type {kind!r}; it knows {', '.join(_FAMILIES)}"
+            f"the engine transformers does not know models of type {kind!r}; it knows {', '.join(_FAMILIES)}, magma"
         )
     return _FAMILIES[kind](loaded, card)

@@ -55,12 +55,15 @@ def load(
     try:
         config = AutoConfig.from_pretrained(weights, trust_remote_code=code)
         processor = AutoImageProcessor.from_pretrained(weights, trust_remote_code=code)
-        model = AutoModelForImageTextToText.from_pretrained(
-            weights,
-            dtype=dtype,
-            attn_implementation=_attention(settings, device),
-            trust_remote_code=code,
-        )
+        attention = _attention(settings, device)
+        if config.model_type == "magma":
+            from engines.transformers.magma import load_magma
+
+            model: Any = load_magma(weights, dtype=dtype, attention=attention)
+        else:
+            model = AutoModelForImageTextToText.from_pretrained(
+                weights, dtype=dtype, attn_implementation=attention, trust_remote_code=code
+            )
         model = model.to(device).eval()
     except torch.OutOfMemoryError as error:
         raise LoadError(
