@@ -112,7 +112,9 @@ def run_memory(root: Path, count: int) -> None:
     folder = root / "screenshots" / "images"
     files = [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
     files += [_file(phone_screen(random.Random(seed)).pixels, "JPEG") for seed in range(20)]
-    with service(workers="2", cache_mb="0") as running, ThreadPoolExecutor(_CALLERS) as callers:
+    # The time limit is not measured here: on a busy machine a picture takes long.
+    unhurried = {"cache_mb": "0", "time_limit_ms": "120000"}
+    with service(workers="2", **unhurried) as running, ThreadPoolExecutor(_CALLERS) as callers:
         rng = random.Random(3)
 
         def one(number: int) -> None:
@@ -120,7 +122,7 @@ def run_memory(root: Path, count: int) -> None:
             request = pb.PrepareRequest(
                 data=files[number % len(files)], profile=pb.Profile(max_pixels=size)
             )
-            running.stub.Prepare(request, timeout=60)
+            running.stub.Prepare(request, timeout=150)
 
         start = time.perf_counter()
         step = max(1, count // 10)
@@ -134,16 +136,20 @@ def run_memory(root: Path, count: int) -> None:
             )
         print(f"  {count / (time.perf_counter() - start):.0f} pictures/s")
     for name, data, scale_down in _largest():
-        with service(workers="1", cache_mb="0") as running:
+        with service(workers="1", **unhurried) as running:
             request = pb.PrepareRequest(data=data, scale_down_oversized=scale_down)
-            start = time.perf_counter()
-            running.stub.Prepare(request, timeout=60)
-            took = time.perf_counter() - start
-            peak = sum(
-                _field(pid, "status", "VmHWM") for pid in [running.pid, *_children(running.pid)]
+            pids = [running.pid, *_children(running.pid)]
+            # What both processes share (libraries, mostly) is in each one's peak, and is there once.
+            twice = sum(
+                _field(pid, "status", "VmRSS") - _field(pid, "smaps_rollup", "Pss") for pid in pids
             )
+            start = time.perf_counter()
+            running.stub.Prepare(request, timeout=150)
+            took = time.perf_counter() - start
+            peaks = sum(_field(pid, "status", "VmHWM") for pid in pids)
             print(
-                f"  {name} ({len(data) / 1e6:.1f} MB): peak of both {peak:.0f} MiB, {took:.2f} s",
+                f"  {name} ({len(data) / 1e6:.1f} MB): peak of both {peaks - twice:.0f} MiB"
+                f" ({peaks:.0f} with shared pages twice), {took:.2f} s",
                 flush=True,
             )
 
