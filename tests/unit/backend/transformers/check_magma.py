@@ -124,5 +124,5 @@ def test_features_and_separators_stand_where_the_published_code_puts_them() -> N
 def test_a_placeholder_of_another_model_is_refused() -> None:
     inner = Inner()
     inner.config.image_token_index = 7
-    with pytest.raises(LoadError, match="config.json says 7"):
+    with pytest.raises(LoadError, match=r"config\.json says 7"):
         family(inner)
