@@ -137,7 +137,7 @@ async def test_no_word_of_a_customer_in_any_log_or_span(house: House) -> None:
         assert mark not in sent
 
     async def serves() -> bool:
-        return await house.road.serving("kefu.dependency.model.echo")
+        return await house.road.answers(question("up again?"))
 
     await eventually(serves, "the model host has restarted the model", seconds=60)
 
