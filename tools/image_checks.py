@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.manifests.build import ENVIRONMENT
+from tools.manifests.policy import explanations, unexplained
 from tools.manifests.scan import scan
 
 USER = 10001
@@ -40,7 +41,9 @@ def lint(folder: Path) -> list[str]:
         check=False,
     )
     found = (done.stdout + done.stderr).splitlines()
-    return found + [str(finding) for finding in scan(folder)]
+    left, stale = unexplained(scan(folder), explanations(folder / "explained.toml"))
+    found += [str(finding) for finding in left]
+    return found + [f"explained.toml: nothing is found by {e.rule} any more" for e in stale]
 
 
 def problems_of(root: Path, *, needed: tuple[str, ...] = ()) -> Iterator[str]:
