@@ -131,10 +131,24 @@ class Hosts:
     @classmethod
     @asynccontextmanager
     async def open(cls) -> AsyncIterator[Hosts]:
-        async with listening(lambda r, w: hosts.serve(r, w), _own_tls()) as port:
-            hosts = cls(_authority(), port, Names({NAME: [[PUBLIC]]}))
-            async with listening(hosts.trespass, None, INSIDE, port):
+        # A port that is free on one address may be taken on the other: by chance one in a few hundred is.
+        for _ in range(20):
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    hosts = await cls._listen(stack)
+                except OSError:
+                    continue
                 yield hosts
+                return
+        raise OSError("no port is free on both addresses")
+
+    @classmethod
+    async def _listen(cls, stack: contextlib.AsyncExitStack) -> Hosts:
+        outside = listening(lambda r, w: hosts.serve(r, w), _own_tls())
+        port = await stack.enter_async_context(outside)
+        hosts = cls(_authority(), port, Names({NAME: [[PUBLIC]]}))
+        await stack.enter_async_context(listening(hosts.trespass, None, INSIDE, port))
+        return hosts
 
 
 @cache
