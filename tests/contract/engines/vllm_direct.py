@@ -3,12 +3,16 @@
     .kefu/envs/vllm/bin/python -m tests.contract.engines.vllm_direct MODEL_DIRECTORY WEIGHTS
 
 What is measured in steps of the engine can only be seen from inside: Triton's metrics are handed over five times a
-second.
+second. And thousands of requests are cancelled here, because the server of the wheel (2.51) does not survive it: its
+gRPC front end can crash when a call is cancelled while a response is being written, which at a millisecond a token is a
+matter of seconds (triton-inference-server/server#7368, #8034; mended in 24.12 and 25.04 or later).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import threading
 import time
@@ -16,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+THOUSANDS = 2000
+CACHE_BYTES = 32 << 20
 BACKEND = Path(__file__).resolve().parents[3] / "deploy/triton_backends/vlm"
 
 
@@ -66,7 +72,8 @@ def main(model: Path, weights: Path) -> dict[str, Any]:
     except StartError as error:
         seen["unknown_setting"] = str(error)
 
-    running = engine(meter, left)
+    # So small a cache that its every page has been written to before memory is compared.
+    running = engine(meter, left, kv_cache_memory_bytes=CACHE_BYTES)
     running.start()
 
     # How many tokens the engine still writes for a request after `cancelled` said True, in each of ten.
@@ -103,8 +110,58 @@ def main(model: Path, weights: Path) -> dict[str, Any]:
         thread.join()
     time.sleep(0.1)
     seen["steps_of_a_batch"] = meter.values["kefu_vllm_steps_total"] - before
+
+    # Thousands that leave before their first token or after a few: places, cache and memory come back.
+    numbers = iter(range(THOUSANDS))
+    ended: list[str] = []
+
+    def leave(number: int) -> None:
+        told: list[Chunk] = []
+        asked = job([65 + number % 50] * 40, 3000)
+        running.generate(asked, told.append, lambda: len(told) >= number % 3)
+        ended.append(told[-1].finish_reason)
+
+    def caller(last: int) -> None:
+        for number in numbers:
+            leave(number)
+            if number >= last:
+                return
+
+    grown = {}
+    for last in (500, THOUSANDS):
+        callers = [threading.Thread(target=caller, args=(last,)) for _ in range(24)]
+        for one_of_many in callers:
+            one_of_many.start()
+        for one_of_many in callers:
+            one_of_many.join()
+        time.sleep(0.5)
+        grown[last] = _family_mebibytes()
+    seen["cancelled"] = ended.count("cancelled")
+    seen["grown_mebibytes"] = {
+        name: size - grown[500].get(name, 0) for name, size in grown[THOUSANDS].items()
+    }
+    seen["idle_after_thousands"] = {
+        n: v for n, v in meter.values.items() if n.endswith(("requests", "usage"))
+    }
     running.close()
     return seen
+
+
+def _family_mebibytes() -> dict[str, float]:
+    """Private memory of this process and of all that it started, by name; pages that they share are nobody's leak."""
+    family = [os.getpid()]
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in family:
+                family.append(int(folder.name))
+    found: dict[str, float] = {}
+    for pid in family:
+        name = "ours" if pid == os.getpid() else Path(f"/proc/{pid}/comm").read_text().strip()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        kib = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+        found[name] = found.get(name, 0) + kib / 1024
+    return found
 
 
 if __name__ == "__main__":
