@@ -117,7 +117,9 @@ class Licences:
         """The licence as an SPDX expression: given by hand, or as the package says, in one spelling."""
         if name in self.given:
             return self.given[name]
-        return self.spellings.get(said, said) or "unknown"
+        # Some write where their licence stands behind its name.
+        name_alone = re.sub(r"\s*\(https?://[^)]*\)", "", said)
+        return self.spellings.get(name_alone, name_alone) or "unknown"
 
     def why(self, name: str, licence: str) -> str:
         """Why a package may be used; empty where it may not."""

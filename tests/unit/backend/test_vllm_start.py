@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from engines.token_bytes import TokenBytes
 from engines.vllm.memory import explain
 from engines.vllm.printed import Printed
 from engines.vllm.stats import COUNTERS, GAUGES, Stats
-from engines.vllm.vocabulary import Vocabulary
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 _FAILED = "RuntimeError: Engine core initialization failed. See root cause above."
@@ -134,7 +134,7 @@ def test_tokens_are_their_bytes(tmp_path: Path, kind: str) -> None:
     made.add_tokens([AddedToken("<tool>")])
     path = tmp_path / "tokenizer.json"
     made.save(str(path))
-    known = Vocabulary(path)
+    known = TokenBytes(path)
     text = "退款 👍🏽 a" if kind == "bytes" else "款"
     ids = made.encode(text).ids
     assert b"".join(known.raw(i) for i in ids) == text.encode()
@@ -152,4 +152,4 @@ def test_a_vocabulary_of_an_unknown_kind(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     made.save(str(path))
     with pytest.raises(ValueError, match="WordPiece"):
-        Vocabulary(path)
+        TokenBytes(path)

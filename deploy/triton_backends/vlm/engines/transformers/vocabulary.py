@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from engines.base import ContractError
+from engines.token_bytes import TokenBytes
 
 _SPACES = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
 
@@ -26,27 +27,19 @@ class Vocabulary:
     """`size` is that of the model's last matrix, which may have rows that no token has."""
 
     def __init__(self, path: Path, *, size: int, end_ids: frozenset[int]) -> None:
-        tokenizer = Tokenizer.from_file(str(path))
-        if '"ByteLevel"' not in json.dumps(json.loads(tokenizer.to_str())["decoder"]):
+        self._bytes = TokenBytes(path)
+        if not self._bytes.byte_level:
             raise RuntimeError(
                 f"{path} is no byte-level vocabulary: this engine has no bytes for its tokens"
             )
-        letters = _letters()
-        self._bytes = {
-            i: bytes(letters[c] for c in token)
-            for token, i in tokenizer.get_vocab(with_added_tokens=False).items()
-        }
-        # Control tokens are no part of the text; other added tokens are.
-        for i, token in tokenizer.get_added_tokens_decoder().items():
-            self._bytes[i] = b"" if token.special else token.content.encode()
         self.size = size
-        self.known = max(self._bytes) + 1
+        self.known = self._bytes.size
         self._tokenizer = llguidance.LLTokenizer(
-            tokenizer.to_str(), n_vocab=size, eos_token=sorted(end_ids)
+            Tokenizer.from_file(str(path)).to_str(), n_vocab=size, eos_token=sorted(end_ids)
         )
 
     def bytes_of(self, token: int) -> bytes:
-        return self._bytes.get(token, b"")
+        return self._bytes.raw(token)
 
     def follow(self, schema: Mapping[str, Any]) -> Follower:
         """ContractError(bad_schema) for a schema that cannot be followed."""
@@ -117,10 +110,3 @@ def _bad_schema(words: str) -> ContractError:
     # The library's first line says what; the rest is its own state.
     first = words.strip().splitlines()[0] if words.strip() else "no reason given"
     return ContractError("bad_schema", f"json_schema cannot be followed: {first}"[:300])
-
-
-def _letters() -> dict[str, int]:
-    """Byte-level BPE writes each byte as a printable letter (the table of GPT-2)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = (b for b in range(256) if b not in printable)
-    return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}

@@ -20,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.base import Chunk, ContractError, EngineContext, Job
+from engines.token_bytes import TokenBytes
 from engines.vllm.answer import Answer, Delta
 from engines.vllm.driver import Driver, Failed, Prompt, Ticket
 from engines.vllm.params import sampling_params
 from engines.vllm.pictures import Picture
 from engines.vllm.stats import Stats
-from engines.vllm.vocabulary import Vocabulary
 
 # How often a job asks whether its caller left: each question crosses a process border.
 _POLL_SECONDS = 0.02
@@ -45,7 +45,7 @@ class VllmEngine:
         self._leave = leave
         self._stats = Stats(context.meter)
         self._driver = Driver(context.card, context.weights, self._stats, self._died)
-        self._vocabulary: Vocabulary
+        self._vocabulary: TokenBytes
         self._active = 0
         self._changed = threading.Condition()
 
@@ -53,7 +53,7 @@ class VllmEngine:
         for path in (self._weights / "config.json", self._tokenizer):
             if not path.is_file():
                 raise FileNotFoundError(_missing(path, self._card.name))
-        self._vocabulary = Vocabulary(self._tokenizer)
+        self._vocabulary = TokenBytes(self._tokenizer)
         self._driver.start()
 
     def close(self) -> None:

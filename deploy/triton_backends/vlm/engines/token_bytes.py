@@ -12,14 +12,15 @@ from tokenizers import Tokenizer
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
-class Vocabulary:
+class TokenBytes:
     """Of a `tokenizer.json`. ValueError where its tokens are neither byte-level nor SentencePiece's."""
 
     def __init__(self, path: Path) -> None:
         tokenizer = Tokenizer.from_file(str(path))
         raw = json.loads(path.read_text(encoding="utf-8"))
         kinds = {d["type"] for d in _parts(raw.get("decoder") or {})}
-        if "ByteLevel" in kinds:
+        self.byte_level = "ByteLevel" in kinds
+        if self.byte_level:
             letters = _letters()
             plain = {
                 i: bytes(letters[c] for c in token)
@@ -51,7 +52,8 @@ def _parts(decoder: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _letters() -> dict[str, int]:
-    """The letters in which byte-level BPE writes bytes: printable ones as they are, the others from U+0100 on."""
+    """The letters in which byte-level BPE writes bytes (GPT-2's table): printable ones as they are, the others from
+    U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in printable]
     return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
