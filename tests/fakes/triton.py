@@ -105,6 +105,13 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     ) -> service_pb2.ModelReadyResponse:
         return service_pb2.ModelReadyResponse(ready=request.name not in self.not_loaded)
 
+    async def ModelConfig(
+        self, request: service_pb2.ModelConfigRequest, context: grpc.aio.ServicerContext
+    ) -> service_pb2.ModelConfigResponse:
+        # In the words of a Triton that was started as our model host starts it.
+        words = "This protocol is restricted, expecting header 'triton-grpc-protocol-kefu-admin'"
+        await context.abort(grpc.StatusCode.UNAVAILABLE, words)
+
     async def ModelStreamInfer(
         self,
         request_iterator: AsyncIterator[service_pb2.ModelInferRequest],

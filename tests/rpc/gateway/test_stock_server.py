@@ -12,15 +12,21 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tritonclient.grpc import service_pb2_grpc
 
 from kefu.chat.v1 import answer_pb2, chat_service_pb2, chat_service_pb2_grpc, question_pb2
 from kefu_common.errors import Reason
 from kefu_common.status import from_call_error
+from kefu_gateway.adapters.dialects import Dialects
+from kefu_gateway.adapters.prompts import ModelPrompts
+from kefu_gateway.adapters.stock import StockTensors
 from kefu_gateway.adapters.stores.objects import open_objects
 from kefu_gateway.adapters.stores.uploads import ObjectUploads
+from kefu_gateway.adapters.triton import ContractDialect
 from kefu_gateway.app import Gateway, Stores
+from kefu_gateway.domain.card import ModelCard
 from tests.fakes.memory_store import MemoryPictures, MemoryStore
-from tests.fakes.model import card, write_model
+from tests.fakes.model import TEMPLATE, byte_tokenizer, card, write_model
 from tests.fakes.preprocess import FakePreprocess
 from tests.fakes.stock_triton import NEW, OLD, FakeStockTriton
 from tests.fakes.triton import Script
@@ -96,6 +102,21 @@ async def test_the_prompt_goes_as_text_and_the_answer_is_whole(opened: Open, bat
     assert answer.usage.completion_tokens == 3
     # The server's count of the prompt, less what the gateway's own tokenizer says is text.
     assert answer.usage.prompt_text_tokens + answer.usage.visual_tokens == 100
+
+
+async def test_its_configuration_is_asked_once_however_many_ask_at_once() -> None:
+    """The first question and the first health probe each asked, where they came before the first reply."""
+    stock = StockTensors(ModelCard.parse(card()), ModelPrompts(byte_tokenizer(), TEMPLATE, "stock"))
+    dialects = Dialects({"stock": stock}, contract=ContractDialect())
+    triton = FakeStockTriton(Script(["ok"]))
+    async with triton, grpc.aio.insecure_channel(triton.address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        first = await asyncio.gather(*(dialects.of("stock", stub) for _ in range(3)))
+        assert triton.asked_configuration == 1
+        assert not any(isinstance(dialect, ContractDialect) for dialect in first)
+        dialects.forget()
+        await dialects.of("stock", stub)
+        assert triton.asked_configuration == 2, "another server may be there now"
 
 
 async def test_an_older_backend_is_counted_for(opened: Open) -> None:

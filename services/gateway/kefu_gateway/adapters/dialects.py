@@ -14,6 +14,7 @@ import structlog
 from tritonclient.grpc import service_pb2
 
 from kefu_common.errors import KefuError
+from kefu_common.single_flight import SingleFlight
 from kefu_gateway.domain.ports import Inference, TokenChunk
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ class Dialects:
         self._stock = stock
         self._contract = contract
         self._known: dict[str, Dialect] = {}
+        self._asking: SingleFlight[str, Dialect] = SingleFlight()
 
     async def of(self, model: str, stub: Any) -> Dialect:
         """Never raises: where the server cannot be asked now, the request itself will say why."""
@@ -73,6 +75,12 @@ class Dialects:
             return known
         if model not in self._stock:
             return self._contract
+        # The first question and the first health probe come together.
+        here = self._known
+        dialect, _ = await self._asking.do(model, lambda: self._ask(model, stub, here))
+        return dialect
+
+    async def _ask(self, model: str, stub: Any, known: dict[str, Dialect]) -> Dialect:
         request = service_pb2.ModelConfigRequest(name=model)
         try:
             response = await stub.ModelConfig(request, timeout=_ASK_SECONDS)
@@ -80,7 +88,7 @@ class Dialects:
             closed = "restricted" in (error.details() or "")
             if closed or error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 # Our own model host: its administration wants a key, and its models speak the contract.
-                self._known[model] = self._contract
+                known[model] = self._contract
             return self._contract
         config = response.config
         shape = Shape(
@@ -89,9 +97,10 @@ class Dialects:
         stock = shape.inputs >= _STOCK
         log.info("model speaks", model=model, dialect="vllm_backend" if stock else "contract")
         dialect = self._stock[model].speaking(shape) if stock else self._contract
-        self._known[model] = dialect
+        known[model] = dialect
         return dialect
 
     def forget(self) -> None:
-        """The server may be another one now."""
-        self._known.clear()
+        """The server may be another one now: what is still being asked of the old one is not kept."""
+        self._known = {}
+        self._asking = SingleFlight()
