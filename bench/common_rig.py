@@ -50,6 +50,9 @@ class Rig:
     def pid(self, name: str) -> int:
         return self.house.keeper.kept[name].pid
 
+    def free_address(self) -> str:
+        return _free_address()
+
     async def connect(self, address: str) -> grpc.aio.Channel:
         return await _connect(self.stack, address)
 
