@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ _DEFAULT_PORT = 50051
 # One picture of 20 MiB and the text around it. A server may take more (`Limits.message_bytes`): KefuClient asks
 # before it sends more than this.
 MESSAGE_BYTES = 21 * 1024 * 1024
+_ROUND_ROBIN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ def channel_options(address: str) -> list[tuple[str, int | str]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         # An idle channel needs no pings: a dead one is found by the next call.
         ("grpc.keepalive_permit_without_calls", 0),
+        # A name may stand for several gateways (a headless Service): gRPC's own choice is the first, for every call.
+        ("grpc.service_config", _ROUND_ROBIN),
         ("grpc.primary_user_agent", f"kefu-client/{version()}"),
     ]
     if _is_local(address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import grpc
@@ -234,3 +235,16 @@ async def test_from_asyncio_with_the_same_building_blocks(gateway: FakeGateway) 
             _ = [r async for r in stub.StreamChat(request, timeout=20)]
     error = KefuCallError.of(caught.value)
     assert (error.reason, error.retry_after) == ("OVERLOADED", 0.5)
+
+
+def test_calls_go_in_turn_to_every_gateway_of_a_name() -> None:
+    """gRPC's own choice was the first address for every call: behind a headless Service one gateway had all the work."""
+    with FakeGateway() as one, FakeGateway() as other:
+        other.is_healthy("", False)
+        with KefuClient(f"ipv4:{one.address},{other.address}") as client:
+            give_up = time.monotonic() + 60
+            seen: set[Health] = set()
+            while len(seen) < 2 and time.monotonic() < give_up:  # until it is connected to both
+                seen.add(client.health())
+            asked = [client.health() for _ in range(10)]
+    assert asked.count(Health.SERVING) == asked.count(Health.NOT_SERVING) == 5
