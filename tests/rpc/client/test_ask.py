@@ -238,7 +238,7 @@ async def test_from_asyncio_with_the_same_building_blocks(gateway: FakeGateway) 
 
 
 def test_calls_go_in_turn_to_every_gateway_of_a_name() -> None:
-    """gRPC's own choice was the first address for every call: behind a headless Service one gateway had all the work."""
+    """gRPC's own choice is one address for every call: behind a headless Service one gateway had all the work."""
     with FakeGateway() as one, FakeGateway() as other:
         other.is_healthy("", False)
         with KefuClient(f"ipv4:{one.address},{other.address}") as client:
