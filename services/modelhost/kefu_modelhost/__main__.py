@@ -7,8 +7,10 @@ import asyncio
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from kefu_common.environment import SettingsError, describe, load
 from kefu_modelhost.errors import SetupError
@@ -59,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         "folder", type=Path, help="a folder of weights, or one that holds several of them"
     )
     commands.add_parser("list", help="hosted models, and the memory that they take")
-    status = commands.add_parser("status", help="print the status file; exit code 0 when ready")
+    status = commands.add_parser(
+        "status",
+        help="print the status file, and what does not answer; exit code 0 when ready, 3 when some models are, 1 else",
+    )
     status.add_argument("--status-file", type=Path)
     return parser
 
@@ -117,7 +122,23 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
         print(f"{path}: no model host has run here", file=sys.stderr)
         return 1
     print(text, end="")
-    return 0 if json.loads(text)["state"] == "ready" else 1
+    found = json.loads(text)
+    for name, model in found["models"].items():
+        if model["state"] != "ready":
+            print(f"{name}: {_sentence(model)}", file=sys.stderr)
+    return {"ready": 0, "degraded": 3}.get(found["state"], 1)
+
+
+def _sentence(model: dict[str, Any]) -> str:
+    """What a person wants to know of a model that does not answer."""
+    told = str(model["state"])
+    if model["state"] in ("lost", "failed") and model["problem"]:
+        told += f": {model['problem']}" + (f" — {model['advice']}" if model["advice"] else "")
+    if model["state"] == "failed":
+        at = model["retry_at"]
+        left = max(0, round(at - time.time())) if at else None
+        told += " (not tried again)" if left is None else f" (tried again in {left} s)"
+    return told
 
 
 _COMMANDS = {"serve": _serve, "pull": _pull, "verify": _verify, "list": _list, "status": _status}

@@ -23,6 +23,8 @@ _NO_MEMORY = re.compile(
     r"|oom-kill|ended with -9",
     re.IGNORECASE,
 )
+# A process that the kernel killed for its memory says nothing at all.
+_DIED = re.compile(r"Stub process '.*' is not healthy", re.IGNORECASE)
 _TRACE = re.compile(r"\s*\n\s*At:.*", re.DOTALL)
 _SETTINGS: Mapping[str, str] = {
     "vllm": "engine_settings.max_num_seqs, context_tokens, max_pictures or engine_settings.gpu_memory_utilization",
@@ -38,7 +40,11 @@ def said(words: str) -> str:
 
 def advise(card: ModelCard, words: str) -> str:
     """What to lower where memory ran out; empty where these words do not speak of memory."""
-    if not _NO_MEMORY.search(words):
+    if _NO_MEMORY.search(words):
+        why = "out of memory"
+    elif _DIED.search(words):
+        why = "its process died while it was loading, as when the machine's memory runs out"
+    else:
         return ""
     path = card.folder / "1" / "model.json"
     settings = _SETTINGS.get(card.engine, "the sizes in engine_settings")
@@ -49,4 +55,4 @@ def advise(card: ModelCard, words: str) -> str:
             for form in FORMATS
         )
         needs = f"; one full context takes about {sizes}"
-    return f"out of memory: lower {settings} in {path}{needs}"
+    return f"{why}: lower {settings} in {path}{needs}"

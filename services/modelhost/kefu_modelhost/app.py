@@ -11,6 +11,7 @@ import structlog
 
 from kefu.modelhost.v1 import status_service_pb2_grpc
 from kefu_common.health_door import health_door
+from kefu_modelhost.exposition import exposed
 from kefu_modelhost.health import Readiness
 from kefu_modelhost.settings import Settings
 from kefu_modelhost.supervisor import Supervisor
@@ -39,5 +40,8 @@ async def serve(settings: Settings) -> None:
         servicer = StatusServicer(supervisor.status)
         status_service_pb2_grpc.add_StatusServiceServicer_to_server(servicer, server)
 
-    async with health_door(settings.health_address, readiness.servicer, tell_models):
+    async with (
+        health_door(settings.health_address, readiness.servicer, tell_models),
+        exposed(settings.host_metrics_address, supervisor.status),
+    ):
         await supervisor.run(stop)

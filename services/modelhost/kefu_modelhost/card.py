@@ -61,6 +61,8 @@ class ModelCard:
     `shown_as`: what the chat template writes for a picture, the placeholder and the marks around it.
 
     `environment`: the virtual environment that the engine needs beside Triton's, a name in `requirements/`; often none.
+
+    `load_seconds`: how long its load may take; 0: as long as any other's (KEFU_TRITON_START_TIMEOUT).
     """
 
     name: str
@@ -78,6 +80,7 @@ class ModelCard:
     placeholder_id: int
     shown_as: str
     memory: MemoryNeeds | None
+    load_seconds: float
     raw: Mapping[str, Any]
 
 
@@ -131,10 +134,19 @@ def read_card(path: Path) -> ModelCard:
             placeholder_id=int(picture.get("placeholder_id", -1)),
             shown_as=str(picture.get("shown_as") or picture.get("placeholder", "")),
             memory=_memory(memory) if memory else None,
+            load_seconds=_positive(raw, "load_seconds"),
             raw=raw,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SetupError(f"{path} is no model card: {type(error).__name__}: {error}") from error
+
+
+def _positive(raw: Mapping[str, Any], name: str) -> float:
+    """0 where the card does not say."""
+    value = float(raw.get(name, 0))
+    if name in raw and not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a number of seconds above 0")
+    return value
 
 
 def _memory(raw: Mapping[str, Any]) -> MemoryNeeds:

@@ -1,4 +1,4 @@
-"""What an operator can put right."""
+"""What an operator can put right, and what the supervisor does something about."""
 
 from __future__ import annotations
 
@@ -9,3 +9,11 @@ class SetupError(Exception):
 
 class WeightsError(SetupError):
     """Weights that cannot be had, or are not the ones that the card names."""
+
+
+class ServerLost(Exception):
+    """The server died, or answers nothing: only a new one helps, and every model goes down with it."""
+
+
+class LoadError(Exception):
+    """One model cannot be loaded, or could not be unloaded; the server and the other models are fine."""

@@ -1,4 +1,8 @@
-"""What a kubelet is told (`kefu_common.health_door`): "" serves while every model answers, the process lives always."""
+"""What a kubelet is told (`kefu_common.health_door`): "" serves while models answer, the process lives always.
+
+`degraded` serves: the models that answer are not taken from their callers because another one cannot be loaded.
+Which one that is stands in the status, and Triton's own ModelReady says it of each.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import asyncio
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
+
+_SERVING = ("ready", "degraded")
 
 
 class Readiness:
@@ -20,7 +26,7 @@ class Readiness:
         """Needs a running loop. States are those of `status.py`; told in order, since the servicer's lock is fair."""
         answer = health_pb2.HealthCheckResponse
         task = asyncio.ensure_future(
-            self.servicer.set("", answer.SERVING if state == "ready" else answer.NOT_SERVING)
+            self.servicer.set("", answer.SERVING if state in _SERVING else answer.NOT_SERVING)
         )
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)

@@ -8,16 +8,27 @@ import re
 _TIMEOUT = 3.0
 
 
+async def gives_metrics(address: str) -> bool:
+    """Whether the server answers at all."""
+    return await _page(address) is not None
+
+
 async def read_progress(address: str, model: str) -> float | None:
     """`kefu_vlm_progress_total` of a model; None when the server does not say."""
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            text = await _get(address)
-    except (OSError, TimeoutError):
+    text = await _page(address)
+    if text is None:
         return None
     pattern = rf'^kefu_vlm_progress_total{{[^}}]*model="{re.escape(model)}"[^}}]*}} ([0-9.e+]+)$'
     found = re.search(pattern, text, re.MULTILINE)
     return float(found[1]) if found else None
+
+
+async def _page(address: str) -> str | None:
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return await _get(address)
+    except (OSError, TimeoutError):
+        return None
 
 
 async def _get(address: str) -> str:

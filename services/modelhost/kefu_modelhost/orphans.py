@@ -71,6 +71,24 @@ def processes(run: Run) -> Iterator[int]:
                     yield int(entry.name)
 
 
+def descendants(parents: list[int]) -> list[int]:
+    """Processes that these started, and those that they did."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                # "pid (name) state ppid …", and the name may hold anything.
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    waiting = list(parents)
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
 def regions(run: Run) -> list[Path]:
     return sorted(_SHM.glob(f"{run.shm_prefix}*"))
 

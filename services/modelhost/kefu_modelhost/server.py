@@ -54,6 +54,14 @@ class TritonServer:
                     found[pid] = Path(arguments[1].decode()).parent.parent.name
         return found
 
+    def end_stubs(self, model: str) -> int:
+        """Kills the model's processes and what they started; how many of them were its own."""
+        mine = [pid for pid, name in self.stubs().items() if name == model]
+        for pid in (*orphans.descendants(mine), *mine):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(mine)
+
     async def start(self) -> None:
         self._run = Run(secrets.token_hex(6))
         orphans.record(self._run, self._record)

@@ -69,6 +69,11 @@ class Settings:
         "-",
         "grpc.health.v1 of the model host itself, for a kubelet: host:port; - for none",
     )
+    host_metrics_address: str = setting(
+        "KEFU_TRITON_HOST_METRICS_ADDRESS",
+        "-",
+        "Prometheus metrics of the model host itself, also while Triton is down: host:port; - for none",
+    )
     admin_key: str = setting(
         "KEFU_TRITON_ADMIN_KEY",
         "",
@@ -96,7 +101,23 @@ class Settings:
         minimum=0.5,
     )
     start_timeout: float = setting(
-        "KEFU_TRITON_START_TIMEOUT", 180.0, "seconds for the server and for each model", minimum=1
+        "KEFU_TRITON_START_TIMEOUT",
+        1200.0,
+        "seconds in which each model must be loaded, unless its card has load_seconds; a loader that died is noticed"
+        " at once",
+        minimum=1,
+    )
+    retry_seconds: float = setting(
+        "KEFU_TRITON_RETRY_SECONDS",
+        300.0,
+        "longest pause before a model that could not be loaded is tried again (the first is 5 s, each twice the last)",
+        minimum=1,
+    )
+    retry_attempts: int = setting(
+        "KEFU_TRITON_RETRY_ATTEMPTS",
+        0,
+        "attempts in a row after which it is not tried again before the next start; 0: no limit",
+        minimum=0,
     )
     drain_timeout: float = setting(
         "KEFU_TRITON_DRAIN_TIMEOUT", 30.0, "seconds for running answers on SIGTERM", minimum=0

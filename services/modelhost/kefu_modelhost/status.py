@@ -2,13 +2,15 @@
 
     {"state": "ready", "pid": 4711, "triton_pid": 4712, "grpc": "127.0.0.1:8001", "metrics": "127.0.0.1:8002",
      "http": null, "since": 1700000000.0,
-     "models": {"reader": {"state": "ready", "since": 1700000000.0, "probe_ms": 41, "problem": null, "advice": ""}},
+     "models": {"reader": {"state": "ready", "since": 1700000000.0, "probe_ms": 41, "problem": null, "advice": "",
+                           "failures": 0, "retry_at": null}},
      "starts": 1, "reloads": 0, "problem": null, "log": ".kefu/run/triton/tritonserver.log"}
 
-state: starting, ready, recovering, draining, stopped, failed.  `since` is the time of the last change of state, seconds
-since 1970.  A model's state: waiting (for those before it), loading, ready, lost, failed (it could not be loaded, and
-is tried again).  `problem` is the last thing that went wrong, in words and with what to change; it stays after a
-recovery.
+state: starting, ready, degraded (some models answer, others do not), recovering, draining, stopped, failed.  `since` is
+the time of the last change of state, seconds since 1970.  A model's state: waiting (for those before it), loading,
+ready, lost, failed (it could not be loaded, and is tried again at `retry_at`; null: not any more).  `failures` are its
+loads that failed since the host began; `reloads` are loads of one model while the server goes on.  `problem` is the
+last thing that went wrong, in words and with what to change; it stays after a recovery.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ import structlog
 
 log = structlog.get_logger()
 
+STATES = ("starting", "ready", "degraded", "recovering", "draining", "stopped", "failed")
+MODEL_STATES = ("waiting", "loading", "ready", "lost", "failed")
+
 
 def _nobody(state: str) -> None:
     """Hears of a state and does nothing."""
@@ -36,6 +41,8 @@ class ModelStatus:
     probe_ms: int | None = None
     problem: str | None = None
     advice: str = ""
+    failures: int = 0
+    retry_at: float | None = None
 
     def change(self, state: str, problem: str | None = None, advice: str = "") -> None:
         """Moves to a state, now."""

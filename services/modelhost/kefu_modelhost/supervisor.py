@@ -7,16 +7,15 @@ What can go wrong, and what is done:
 
 | seen | how | answer |
 | --- | --- | --- |
-| the server died | its process ended | clear its remains, start again (with growing pauses) |
-| a stub died | its process is gone | one model: as above; several: unload and load that model |
+| a model cannot be loaded | its load fails or is too slow (`loading.py`) | `failed`; tried again alone (`retries.py`) |
+| no model can be loaded | the same of all | the server is started again, with growing pauses |
+| the server died | its process ended | clear its remains, start again |
+| a stub died | its process is gone (`watching.py`) | where others serve: unload and load that model; else as above |
 | a model hangs | a probe without an answer, and nothing else moves | the same |
 | the server hangs | it does not even give its metrics | as if it had died |
 
 Triton never ends the streams of a stub that died.  Ending the server ends them at once, and the callers hear of it;
 where other models have callers of their own, those of the dead one are left to their stream timeout.
-
-A probe waits in the same queue as everybody: a slow answer from a busy model is no hang, so the backend's own counter
-of work done (`kefu_vlm_progress_total`) is looked at before anything is torn down.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import contextlib
 import fcntl
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,34 +35,26 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from kefu_modelhost import layout, ports
-from kefu_modelhost.advice import advise, said
-from kefu_modelhost.card import ModelCard, find_card
+from kefu_modelhost.answering import answering
+from kefu_modelhost.card import find_card
+from kefu_modelhost.checks import require_loadable
 from kefu_modelhost.closed import key_header
-from kefu_modelhost.errors import SetupError
-from kefu_modelhost.matching import require_match
-from kefu_modelhost.metrics import read_progress
-from kefu_modelhost.probe import PICTURE, Probe, ProbeError
+from kefu_modelhost.errors import LoadError, ServerLost, SetupError
+from kefu_modelhost.hosted import Hosted
+from kefu_modelhost.loading import Loader
+from kefu_modelhost.retries import HEALTHY_SECONDS, Retry, RetryRules
 from kefu_modelhost.server import TritonServer
 from kefu_modelhost.settings import Settings
-from kefu_modelhost.status import ModelStatus, Status
+from kefu_modelhost.status import Status
+from kefu_modelhost.watching import Watcher
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_TICK = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-# A server that lived so long has recovered: the next failure starts with a short pause again.
-_HEALTHY_SECONDS = 60.0
-_UNLOAD_SECONDS = 15.0
-
-
-class Lost(Exception):
-    """The server stopped answering, or the models named."""
-
-    def __init__(self, problem: str, *models: str) -> None:
-        super().__init__(problem)
-        self.models = models
+# The server itself loads nothing: minutes are for the models.
+SERVER_SECONDS = 180.0
 
 
 class Supervisor:
@@ -72,47 +63,54 @@ class Supervisor:
     def __init__(
         self, settings: Settings, told: Callable[[str], None] = lambda state: None
     ) -> None:
-        """`told` hears of every state (`status.py`)."""
+        """`told` hears of every state (`status.py`). SetupError where no model of all can be loaded as things are."""
         self._settings = settings
         self._admin_key = settings.admin_key or secrets.token_urlsafe(24)
-        self._headers = key_header(self._admin_key)
-        self._cards = [find_card(name, settings.repositories) for name in settings.model_names]
-        if not self._cards:
+        cards = [find_card(name, settings.repositories) for name in settings.model_names]
+        if not cards:
             raise SetupError("no models to load (KEFU_MODELS)")
-        for card in self._cards:
-            _require_weights(card, settings.weights.expanduser())
-            _require_environment(card, settings.engine_envs.expanduser())
+        problems = []
+        for card in cards:
+            try:
+                require_loadable(card, settings)
+            except SetupError as error:
+                problems.append(str(error))
+        if len(problems) == len(cards):
+            raise SetupError("\n".join(problems))
+        rules = RetryRules(longest=settings.retry_seconds, attempts=settings.retry_attempts)
+        self._models = [Hosted(card, Retry(rules)) for card in cards]
         self.status = Status(
             path=settings.status_file,
             grpc=settings.grpc_address,
             metrics=settings.metrics_address,
             http=f"{settings.host}:{settings.http_port}" if settings.http_port else None,
             log=str(settings.run_dir / "tritonserver.log"),
-            models={card.name: ModelStatus() for card in self._cards},
+            models={hosted.name: hosted.status for hosted in self._models},
             told=told,
         )
         self._server: TritonServer
         self._client: InferenceServerClient
-        self._probes: list[Probe] = []
+        self._loader: Loader
+        # Something is to be loaded sooner than was thought.
+        self._wake = asyncio.Event()
+        self._serving_since: float | None = None
+        self._patient_until = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then drains.  SetupError when the server itself cannot be started the first time."""
         with _only_one(self._settings.run_dir):
             self.status.change("starting")
-            lost: Lost | None = None
             try:
                 await self._set_up()
                 await self._until(self._start(), stop)
             except Exception as error:
                 if hasattr(self, "_server"):
                     await self._server.kill()
-                if not (isinstance(error, Lost) and error.models):
-                    self.status.change("failed", str(error))
-                    raise SetupError(str(error)) if isinstance(error, Lost) else error from error
-                # The server is fine, a model is not: memory may come free, and whoever asks is told what to change.
-                lost = error
+                self.status.change("failed", str(error))
+                told = isinstance(error, ServerLost | LoadError)
+                raise SetupError(str(error)) if told else error from error
             try:
-                await self._keep(stop, lost)
+                await self._keep(stop)
             finally:
                 self.status.change("draining")
                 await self._server.stop(self._settings.drain_timeout)
@@ -137,179 +135,146 @@ class Supervisor:
             wanted["KEFU_TRITON_HTTP_PORT"] = s.http_port
         ports.require_free(s.host, wanted)
         self._client = InferenceServerClient(s.grpc_address)
-        self._probes = [Probe(self._client, card, s.weights.expanduser()) for card in self._cards]
+        self._loader = Loader(
+            s, self._server, self._client, key_header(self._admin_key), self._tell
+        )
 
-    async def _keep(self, stop: asyncio.Event, lost: Lost | None) -> None:
-        """`lost`: what the start failed of, if it did; the first attempt then waits."""
-        pause, healthy_since = _FIRST_PAUSE, time.monotonic()
-        failed = lost is not None
+    async def _keep(self, stop: asyncio.Event) -> None:
+        """One life of the server after the other; the first has begun."""
+        pause, started = _FIRST_PAUSE, True
         while not stop.is_set():
-            if lost is None:
-                try:
-                    await self._until(self._watch(), stop)
-                    continue
-                except Lost as error:
-                    lost, failed = error, False
-                    if time.monotonic() - healthy_since > _HEALTHY_SECONDS:
-                        pause = _FIRST_PAUSE
-            self.status.change("recovering", str(lost))
-            if failed:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            lost = await self._until(self._recover(lost), stop)
-            failed = lost is not None
-            healthy_since = time.monotonic()
-
-    async def _recover(self, lost: Lost) -> Lost | None:
-        """One attempt; what it failed of, if it did."""
-        try:
-            if lost.models and len(self._cards) > 1 and self._server.alive:
-                self.status.reloads += 1
-                await self._load(lost.models, unload=True)
-            else:
-                await self._server.kill()
-                await self._start()
-            return None
-        except (Lost, SetupError, ProbeError) as error:
-            # Whatever state the server is in now, the next attempt is a new one.
+            self._serving_since = None
+            try:
+                if not started:
+                    await self._until(self._start(), stop)
+                await self._until(self._live(), stop)
+                continue
+            except (ServerLost, LoadError, SetupError) as error:
+                lost = str(error)
+            started = False
+            self._blame(lost)
             await self._server.kill()
-            return error if isinstance(error, Lost) else Lost(str(error))
+            for hosted in self._models:
+                hosted.forget_server()
+            self.status.change("recovering", lost)
+            # One that served is brought back at once; one that never did is given time.
+            since = self._serving_since
+            if since is not None:
+                pause = _FIRST_PAUSE if time.monotonic() - since > HEALTHY_SECONDS else pause
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _start(self) -> None:
         self.status.starts += 1
+        self._patient_until = time.monotonic() + self._settings.start_timeout
         await self._server.start()
         self.status.triton_pid = self._server.pid
         self.status.write()
-        await self._answering(self._live(), self._settings.start_timeout)
-        await self._load(self._settings.model_names, unload=False)
+        await answering(self._server, self._alive(), SERVER_SECONDS)
 
-    async def _live(self) -> None:
+    async def _alive(self) -> None:
         while True:
             with contextlib.suppress(InferenceServerException, grpc.aio.AioRpcError):
                 if await self._client.is_server_live(client_timeout=2.0):
                     return
             await asyncio.sleep(0.1)
 
-    async def _load(self, names: Sequence[str], *, unload: bool) -> None:
-        for name in names:
-            self.status.models[name].change("waiting")
-        for card, probe in zip(self._cards, self._probes, strict=True):
-            if card.name in names:
-                await self._load_one(card, probe, unload=unload)
-        self.status.change("ready")
-
-    async def _load_one(self, card: ModelCard, probe: Probe, *, unload: bool) -> None:
-        """Lost, with what to change where that can be told."""
-        status = self.status.models[card.name]
-        status.change("loading")
-        self.status.write()
-        log.info("modelhost.loading", model=card.name, engine=card.engine)
-        try:
-            if unload:
-                await self._answering(
-                    self._client.unload_model(
-                        card.name, headers=self._headers, client_timeout=_UNLOAD_SECONDS
-                    ),
-                    _UNLOAD_SECONDS,
-                )
-                await self._answering(self._gone(card.name), _UNLOAD_SECONDS)
-            timeout = self._settings.start_timeout
-            await self._answering(
-                self._client.load_model(card.name, headers=self._headers, client_timeout=timeout),
-                timeout,
-            )
-            took = await self._answering(probe.ask(timeout), timeout)
-            if card.max_pictures:
-                took = await self._answering(probe.ask(timeout, picture=PICTURE), timeout)
-        except (Lost, ProbeError) as error:
-            words, advice = said(str(error)), advise(card, str(error))
-            status.change("failed", words, advice)
-            self.status.write()
-            told = f"{card.name} cannot be loaded: {words}" + (f" — {advice}" if advice else "")
-            raise Lost(told, card.name) from error
-        seconds = time.time() - status.since
-        status.change("ready")
-        status.probe_ms = round(took * 1000)
-        self.status.write()
-        log.info(
-            "modelhost.model_ready",
-            model=card.name,
-            seconds=round(seconds, 1),
-            probe_ms=status.probe_ms,
+    async def _live(self) -> None:
+        """Loads what is to be loaded and watches what answers, both at once; raises ServerLost."""
+        watcher = Watcher(
+            self._settings,
+            self._server,
+            self._client,
+            self._models,
+            lost=self._lose,
+            told=self._tell,
         )
-
-    async def _gone(self, name: str) -> None:
-        """unload_model answers before the model is gone; loading it again meanwhile would change nothing."""
-        while await self._client.is_model_ready(name, client_timeout=2.0):  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.05)
-
-    async def _answering(self, call: Awaitable[T], timeout: float) -> T:
-        """The call's result; Lost when the server dies meanwhile, or the call fails or takes too long."""
-        task = asyncio.ensure_future(call)
-        death = asyncio.ensure_future(self._server.wait())
+        tasks = [asyncio.create_task(work) for work in (self._load_when_due(), watcher.watch())]
         try:
-            await asyncio.wait({task, death}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return await task
-            if death.done():
-                raise Lost(
-                    f"tritonserver ended with {death.result()}: {_last_error(self._server.log_tail())}"
-                    f" (log: {self._server.log_path})"
-                )
-            raise Lost(
-                f"no answer from tritonserver in {timeout:g} s: a large model may need more"
-                " (KEFU_TRITON_START_TIMEOUT)"
-            )
-        except InferenceServerException as error:
-            raise Lost(f"tritonserver refused: {error.message()}") from error
-        except grpc.aio.AioRpcError as error:
-            raise Lost(f"tritonserver: {error.code().name}: {error.details()}") from error
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    await task
         finally:
-            for pending in (task, death):
-                pending.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await pending
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self) -> None:
-        """Raises Lost as soon as something is wrong."""
-        stubs = await asyncio.to_thread(self._server.stubs)
-        next_probe = time.monotonic() + self._settings.probe_seconds
+    async def _load_when_due(self) -> None:
+        """One model after the other, those that never failed first."""
         while True:
-            await asyncio.sleep(_TICK)
-            if not self._server.alive:
-                raise Lost(f"tritonserver ended with {self._server.exit_code}")
-            alive = await asyncio.to_thread(self._server.stubs)
-            if dead := sorted({model for pid, model in stubs.items() if pid not in alive}):
-                for model in dead:
-                    self.status.models[model].change("lost")
-                raise Lost(f"the process of {', '.join(dead)} died", *dead)
-            if time.monotonic() >= next_probe:
-                for card, probe in zip(self._cards, self._probes, strict=True):
-                    await self._probe(card, probe)
-                next_probe = time.monotonic() + self._settings.probe_seconds
+            self._wake.clear()
+            now = time.monotonic()
+            waiting = [
+                (hosted.status.state == "failed", hosted.retry.due, number)
+                for number, hosted in enumerate(self._models)
+                if not hosted.ready and hosted.retry.due is not None
+            ]
+            due = sorted(one for one in waiting if one[1] <= now)
+            if due:
+                await self._load(self._models[due[0][2]])
+                continue
+            pause = min((one[1] - now for one in waiting), default=None)
+            self._tell()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
 
-    async def _probe(self, card: ModelCard, probe: Probe) -> None:
-        status = self.status.models[card.name]
-        while True:
-            before = await read_progress(self._settings.metrics_address, card.name)
-            try:
-                took = await self._answering(
-                    probe.ask(self._settings.probe_timeout), self._settings.probe_timeout + 5
-                )
-            except ProbeError as error:
-                after = await read_progress(self._settings.metrics_address, card.name)
-                if after is None:
-                    raise Lost(f"{error}, and no metrics either") from error
-                if before is not None and after > before:
-                    log.info("modelhost.busy", model=card.name)
-                    continue
-                status.change("lost", str(error))
-                raise Lost(str(error), card.name) from error
-            status.change("ready")
-            status.probe_ms = round(took * 1000)
-            self.status.write()
+    async def _load(self, hosted: Hosted) -> None:
+        self.status.reloads += hosted.status.state in ("lost", "failed")
+        await self._loader.load(hosted)
+        if hosted.ready:
+            self._serving_since = self._serving_since or time.monotonic()
             return
+        self.status.problem = self._told_of(hosted)
+        if self._all_failed:
+            raise ServerLost("; ".join(self._told_of(hosted) for hosted in self._models))
+
+    @property
+    def _all_failed(self) -> bool:
+        return all(hosted.status.state == "failed" for hosted in self._models)
+
+    def _blame(self, lost: str) -> None:
+        """A server that ended during a load most likely ended of it: the others are loaded first, and serve until that
+        model is tried again.  Where nothing can be loaded, nothing is spared: all are tried with the new server."""
+        for hosted in self._models:
+            if hosted.status.state == "loading" and not self._server.alive:
+                self._loader.fail(hosted, lost, longest=True)
+        if self._all_failed:
+            for hosted in self._models:
+                hosted.retry.at_once()
+
+    @staticmethod
+    def _told_of(hosted: Hosted) -> str:
+        status = hosted.status
+        advice = f" — {status.advice}" if status.advice else ""
+        return f"{hosted.name} cannot be loaded: {status.problem}{advice}"
+
+    def _lose(self, hosted: Hosted, problem: str) -> None:
+        """A model stopped answering. ServerLost where nobody else would suffer from a new server."""
+        now = time.monotonic()
+        hosted.retry.served(time.time() - hosted.status.since, now)
+        hosted.status.change("lost", problem)
+        self.status.problem = problem
+        log.warning("modelhost.model_lost", model=hosted.name, problem=problem)
+        if not any(one.status.state in ("ready", "loading") for one in self._models):
+            raise ServerLost(problem)
+        self._tell()
+        self._wake.set()
+
+    def _tell(self) -> None:
+        """The host's state follows from its models'."""
+        ready = [hosted for hosted in self._models if hosted.ready]
+        late = time.monotonic() > self._patient_until
+        if len(ready) == len(self._models):
+            self.status.change("ready")
+        elif ready and (late or all(hosted.tried for hosted in self._models)):
+            self.status.change("degraded")
+        elif self.status.state in ("ready", "degraded"):
+            self.status.change("recovering")
+        else:
+            self.status.write()
 
     async def _until(self, work: Awaitable[T], stop: asyncio.Event) -> T | None:
         """The work's result, or None when `stop` came first (the work is then cancelled)."""
@@ -324,34 +289,6 @@ class Supervisor:
                     pending.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
                         await pending
-
-
-def _last_error(tail: str) -> str:
-    """The line of the server's log that most likely says why."""
-    lines = [line for line in tail.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E") or "rror" in line]
-    return (errors or lines or ["it said nothing"])[-1][:400]
-
-
-def _require_weights(card: ModelCard, weights: Path) -> None:
-    require_match(card, weights / card.name)
-    for name in (*(f.name for f in card.files), card.tokenizer):
-        if not (weights / card.name / name).is_file():
-            raise SetupError(
-                f"{weights / card.name / name} is missing: run `python -m kefu_modelhost pull {card.name}`,"
-                " or set KEFU_WEIGHTS_DIR to the folder that has it"
-            )
-
-
-def _require_environment(card: ModelCard, environments: Path) -> None:
-    """A card may name an environment that its engine cannot do without; others find theirs, or run in Triton's own."""
-    name = card.raw.get("engine_settings", {}).get("environment")
-    if name and not (environments / name / "bin" / "python").exists():
-        raise SetupError(
-            f"{card.name} needs the environment {environments / name}: make it with the Python of Triton's own,"
-            f" `python3 -m venv {environments / name} && {environments / name}/bin/pip install"
-            f" -r requirements/{name}.txt -r requirements/torch.txt`, or set KEFU_ENGINE_ENVS"
-        )
 
 
 @contextlib.contextmanager

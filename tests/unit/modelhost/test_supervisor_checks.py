@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def mounted(tmp_path: Path) -> Path:
     return tmp_path / "weights/tiny"
 
 
-def supervisor(folder: Path, **changes: Any) -> Supervisor:
+def supervisor(
+    folder: Path, environment: Mapping[str, str] | None = None, **changes: Any
+) -> Supervisor:
     home = folder / "models/tiny/1"
     home.mkdir(parents=True, exist_ok=True)
     (home / "model.json").write_text(json.dumps(hub_card(**changes)))
@@ -37,6 +40,7 @@ def supervisor(folder: Path, **changes: Any) -> Supervisor:
         "KEFU_WEIGHTS_DIR": str(folder / "weights"),
         "KEFU_ENGINE_ENVS": str(folder / "envs"),
         "KEFU_TRITON_STATUS_FILE": str(folder / "status.json"),
+        **(environment or {}),
     }
     return Supervisor(load(Settings, settings))
 
@@ -88,6 +92,31 @@ def test_an_environment_of_its_own_must_be_there(mounted: Path, tmp_path: Path) 
     python.parent.mkdir(parents=True)
     python.touch()
     supervisor(tmp_path, engine_settings=settings)
+
+
+def test_one_that_cannot_be_loaded_does_not_keep_the_host_from_starting(
+    mounted: Path, tmp_path: Path
+) -> None:
+    """With all of them it does, and names what is wrong with each."""
+    other = tmp_path / "models/other/1"
+    other.mkdir(parents=True)
+    (other / "model.json").write_text(json.dumps(hub_card(name="other")))
+    both = {"KEFU_MODELS": "tiny,other"}
+    assert set(supervisor(tmp_path, environment=both).status.models) == {"tiny", "other"}
+    (mounted / "config.json").unlink()
+    with pytest.raises(SetupError, match=r"(?s)tiny: .*config\.json is missing.*other: .*weights"):
+        supervisor(tmp_path, environment=both)
+
+
+@pytest.mark.parametrize(("seconds", "right"), [(900, True), (0, False), (-1, False), ("x", False)])
+def test_a_card_may_say_how_long_its_load_takes(
+    mounted: Path, tmp_path: Path, seconds: Any, right: bool
+) -> None:
+    if right:
+        supervisor(tmp_path, load_seconds=seconds)
+        return
+    with pytest.raises(SetupError, match=r"load_seconds|could not convert"):
+        supervisor(tmp_path, load_seconds=seconds)
 
 
 @pytest.mark.parametrize(
