@@ -280,6 +280,22 @@ async def test_where_none_can_be_loaded_the_server_is_started_again(pair: Pair) 
         assert pair.shown(host).returncode == 1
 
 
+async def test_where_none_could_be_loaded_each_is_tried_with_the_next_server(pair: Pair) -> None:
+    """The first one's failure made the second one's of the server before count again: it was never tried."""
+    pair.change({"start_error": "no"})
+    pair.pull("moody")
+    echo = pair.models / "echo/1/model.json"
+    good = echo.read_text()
+    echo.write_text(
+        good.replace('"engine_settings": {', '"engine_settings": {"start_error": "no",')
+    )
+    with pair.running() as host:
+        await until(lambda: host.status().get("starts", 0) >= 2, PATIENCE)
+        echo.write_text(good)
+        await until(lambda: host.status()["state"] == "degraded", PATIENCE)
+        assert await asked(host, "echo") == "hi"
+
+
 def loading(host: Host) -> int | None:
     """The process that loads moody."""
     run = recorded(host.folder / "run.json")

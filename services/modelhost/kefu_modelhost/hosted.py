@@ -30,6 +30,16 @@ class Hosted:
     def ready(self) -> bool:
         return self.status.state == "ready"
 
+    @property
+    def failed(self) -> bool:
+        """By this server."""
+        return self.tried and self.status.state == "failed"
+
+    def try_anew(self) -> None:
+        """It failed, and so did all others: by the next server it is tried at once."""
+        self.tried = False
+        self.retry.at_once()
+
     def forget_server(self) -> None:
         """Its server is gone: what it had loaded is to be loaded again; what failed still has."""
         self.in_server = False

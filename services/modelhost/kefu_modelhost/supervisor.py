@@ -154,8 +154,12 @@ class Supervisor:
             started = False
             self._blame(lost)
             await self._server.kill()
+            nothing = self._all_failed
             for hosted in self._models:
                 hosted.forget_server()
+                # Where nothing can be loaded, nothing is spared: all are tried with the new server.
+                if nothing:
+                    hosted.try_anew()
             self.status.change("recovering", lost)
             # One that served is brought back at once; one that never did is given time.
             since = self._serving_since
@@ -233,17 +237,14 @@ class Supervisor:
 
     @property
     def _all_failed(self) -> bool:
-        return all(hosted.status.state == "failed" for hosted in self._models)
+        return all(hosted.failed for hosted in self._models)
 
     def _blame(self, lost: str) -> None:
         """A server that ended during a load most likely ended of it: the others are loaded first, and serve until that
-        model is tried again.  Where nothing can be loaded, nothing is spared: all are tried with the new server."""
+        model is tried again."""
         for hosted in self._models:
             if hosted.status.state == "loading" and not self._server.alive:
                 self._loader.fail(hosted, lost, longest=True)
-        if self._all_failed:
-            for hosted in self._models:
-                hosted.retry.at_once()
 
     @staticmethod
     def _told_of(hosted: Hosted) -> str:
