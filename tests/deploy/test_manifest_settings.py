@@ -273,9 +273,9 @@ def test_valkey_takes_the_configuration_with_and_without_a_password(tmp_path: Pa
 
 def said(port: int, password: bool) -> bytes:
     """The first word of the answer to PING, once the server listens."""
-    for _ in range(200):
+    for _ in range(1200):
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(64).split()[0]
         except ConnectionRefusedError:

@@ -96,7 +96,7 @@ class Road:
     async def answers(self, asked: question_pb2.Question) -> bool:
         """Whether a question gets its answer now."""
         try:
-            await self.ask(asked, seconds=20)
+            await self.ask(asked, seconds=60)
         except grpc.aio.AioRpcError:
             return False
         return True
@@ -109,7 +109,7 @@ class Road:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            response = await check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+            response = await check(health_pb2.HealthCheckRequest(service=service), timeout=30)
         except grpc.aio.AioRpcError:
             return False
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
@@ -132,7 +132,7 @@ async def _samples(port: int) -> dict[str, float]:
     """Every sample of an exposition by its name and labels, as `name{a="b"}` with the labels in order."""
 
     def fetch() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:
             text: str = response.read().decode()
             return text
 

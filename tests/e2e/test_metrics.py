@@ -45,7 +45,7 @@ async def test_gpu_figures_are_those_of_triton(echo_road: Road) -> None:
     async def counted() -> bool:
         return (await echo_road.gateway_metrics()).get("kefu_gpu_count") == len(gpus)
 
-    await eventually(counted, f"the gateway reports {len(gpus)} GPUs", seconds=10)
+    await eventually(counted, f"the gateway reports {len(gpus)} GPUs", seconds=60)
     ours = await echo_road.gateway_metrics()
     utilization = [s for s in ours if s.startswith("kefu_gpu_utilization_ratio")]
     assert len(utilization) == len(gpus), (

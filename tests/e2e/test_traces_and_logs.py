@@ -41,7 +41,7 @@ class House:
         traceparent = ("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01")
         request = chat_service_pb2.ChatRequest(question=asked)
         with suppress(grpc.aio.AioRpcError):
-            response = await self.road.chat.Chat(request, metadata=[traceparent], timeout=20)
+            response = await self.road.chat.Chat(request, metadata=[traceparent], timeout=60)
             return str(response.answer.text)
         return ""
 

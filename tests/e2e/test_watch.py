@@ -86,7 +86,7 @@ async def test_all_targets_are_scraped(watch: Watch) -> None:
         found = await watch.sky.scraped()
         return len(found) == 4 and not any(found.values())
 
-    await eventually(scraped, "gateway, sidecar, Triton and the GPUs are scraped", seconds=20)
+    await eventually(scraped, "gateway, sidecar, Triton and the GPUs are scraped", seconds=60)
 
 
 async def test_every_expression_returns_data(watch: Watch) -> None:

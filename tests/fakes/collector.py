@@ -93,7 +93,7 @@ class FakeCollector(trace_service_pb2_grpc.TraceServiceServicer):
         await self._take(request.SerializeToString(), spans)
         return trace_service_pb2.ExportTraceServiceResponse()
 
-    async def trace(self, trace_id: str, *names: str, seconds: float = 10) -> dict[str, SeenSpan]:
+    async def trace(self, trace_id: str, *names: str, seconds: float = 60) -> dict[str, SeenSpan]:
         """The spans of one trace by name, as soon as those of `names` are all there."""
 
         def found() -> dict[str, SeenSpan]:

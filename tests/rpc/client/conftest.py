@@ -35,7 +35,7 @@ def gateway() -> Iterator[FakeGateway]:
 
 @pytest.fixture
 def client(gateway: FakeGateway) -> Iterator[KefuClient]:
-    with KefuClient(gateway.address, timeout=20) as connected:
+    with KefuClient(gateway.address, timeout=60) as connected:
         yield connected
 
 

@@ -114,7 +114,7 @@ def test_leaving_a_stream_early_cancels_the_call_at_the_server(
     gateway.will(Delta(text="a"), Gate(), Answer())
     with client.stream("hi") as stream:
         next(stream)
-    assert gateway.calls[0].cancelled.wait(10)
+    assert gateway.calls[0].cancelled.wait(60)
 
 
 def test_a_stream_that_ends_without_an_answer_is_an_error(
@@ -131,11 +131,11 @@ def test_the_deadline_ends_a_call_at_both_ends(gateway: FakeGateway, client: Kef
     client.health()  # connected before the clock runs, so that the call is sure to get there
     gateway.will(Gate(), Answer())
     with pytest.raises(KefuCallError) as caught:
-        client.ask("hi", timeout=0.5)
+        client.ask("hi", timeout=1)
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert not caught.value.from_kefu
-    assert gateway.calls[0].cancelled.wait(10)
-    assert gateway.calls[0].seconds_left < 1
+    assert gateway.calls[0].cancelled.wait(60)
+    assert gateway.calls[0].seconds_left < 2
 
 
 def test_errors_carry_reason_field_metadata_and_id(
@@ -229,10 +229,10 @@ async def test_from_asyncio_with_the_same_building_blocks(gateway: FakeGateway) 
     ) as channel:
         stub = ChatServiceStub(channel)
         request = StreamChatRequest(question=question("hi", picture(b"x")))
-        kinds = [r.WhichOneof("event") async for r in stub.StreamChat(request, timeout=20)]
+        kinds = [r.WhichOneof("event") async for r in stub.StreamChat(request, timeout=60)]
         assert kinds == ["delta", "answer"]
         with pytest.raises(grpc.RpcError) as caught:
-            _ = [r async for r in stub.StreamChat(request, timeout=20)]
+            _ = [r async for r in stub.StreamChat(request, timeout=60)]
     error = KefuCallError.of(caught.value)
     assert (error.reason, error.retry_after) == ("OVERLOADED", 0.5)
 

@@ -18,6 +18,8 @@ from kefu.chat.v1.chat_service_pb2 import Delta
 from kefu_common.errors import KefuError, Reason
 from tests.fakes.gateway import FakeGateway
 
+pytestmark = pytest.mark.timeout(900)  # a new environment and a build: minutes on a busy machine
+
 _ROOT = Path(__file__).parents[3]
 # typing_extensions is grpcio's; pip and setuptools come with a new environment of some Pythons.
 _EXPECTED = {"kefu", "grpcio", "protobuf", "typing_extensions"}
@@ -29,7 +31,7 @@ def _environ() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
-def _run(*command: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def _run(*command: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(word) for word in command],
         capture_output=True,
@@ -55,7 +57,7 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(
             f"NO PACKAGE INDEX CAN BE REACHED, so `pip install .` is untested: {probe.stderr}"
         )
-    installed = _run(bins / "pip", "install", "--quiet", _ROOT, seconds=150)
+    installed = _run(bins / "pip", "install", "--quiet", _ROOT, seconds=600)
     assert installed.returncode == 0, installed.stderr
     return bins
 

@@ -23,7 +23,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture
 async def kefu(house: House) -> AsyncIterator[KefuClient]:
-    with KefuClient(house.gateway.address, timeout=20) as client:
+    with KefuClient(house.gateway.address, timeout=60) as client:
         yield client
 
 

@@ -84,9 +84,10 @@ def test_the_number_of_tries_is_bounded(gateway: FakeGateway) -> None:
 def test_repetitions_share_one_deadline(gateway: FakeGateway) -> None:
     gateway.will(_busy(0.3))
     gateway.will(Answer())
-    with KefuClient(gateway.address, timeout=10) as client:
+    # Of longer ones gRPC tells the server in whole seconds.
+    with KefuClient(gateway.address, timeout=9) as client:
         client.ask("hi")
-    assert gateway.calls[1].seconds_left < 9.8
+    assert gateway.calls[1].seconds_left < 8.8
 
 
 def _interrupted() -> KefuError:
@@ -155,9 +156,9 @@ def test_interruptions_count_as_tries(gateway: FakeGateway) -> None:
 def test_cancel_ends_the_wait_for_the_next_try(gateway: FakeGateway) -> None:
     """Otherwise the reader would go on waiting for as long as the server had asked."""
     waits = threading.Event()
-    gateway.will(_busy(15))
+    gateway.will(_busy(300))
     with KefuClient(
-        gateway.address, timeout=60, on_retry=lambda error, seconds: waits.set()
+        gateway.address, timeout=600, on_retry=lambda error, seconds: waits.set()
     ) as client:
         stream = client.stream("hi")
         caught: list[BaseException] = []
@@ -170,9 +171,9 @@ def test_cancel_ends_the_wait_for_the_next_try(gateway: FakeGateway) -> None:
 
         reader = threading.Thread(target=read)
         reader.start()
-        assert waits.wait(10)
+        assert waits.wait(60)
         stream.cancel()
-        reader.join(5)
+        reader.join(60)
         assert not reader.is_alive()
     assert len(caught) == 1
     assert len(gateway.calls) == 1

@@ -29,7 +29,7 @@ def ask(*parts: str | bytes, **fields: object) -> question_pb2.Question:
 
 async def refused(house: House, question: question_pb2.Question) -> KefuError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await house.chat.Chat(chat_service_pb2.ChatRequest(question=question), timeout=10)
+        await house.chat.Chat(chat_service_pb2.ChatRequest(question=question), timeout=60)
     error = from_call_error(caught.value)
     assert error is not None, caught.value
     return error
@@ -37,7 +37,7 @@ async def refused(house: House, question: question_pb2.Question) -> KefuError:
 
 async def whole(house: House, question: question_pb2.Question) -> answer_pb2.Answer:
     request = chat_service_pb2.ChatRequest(question=question)
-    return (await house.chat.Chat(request, timeout=10)).answer
+    return (await house.chat.Chat(request, timeout=60)).answer
 
 
 async def test_whole_answer_holds_everything_that_the_stages_found(house: House) -> None:
@@ -60,7 +60,7 @@ async def test_whole_answer_holds_everything_that_the_stages_found(house: House)
 async def test_stream_gives_reports_then_text_then_the_whole_answer(house: House) -> None:
     house.triton.script = Script(["包裹", "在途"])
     request = chat_service_pb2.StreamChatRequest(question=ask("在哪?", b"one", b"two"))
-    events = [event async for event in house.chat.StreamChat(request, timeout=10)]
+    events = [event async for event in house.chat.StreamChat(request, timeout=60)]
 
     kinds = [event.WhichOneof("event") for event in events]
     assert kinds == ["picture", "picture", "delta", "delta", "answer"]
@@ -179,7 +179,7 @@ async def test_stream_without_an_end_is_not_a_whole_answer(house: House) -> None
 async def test_dead_model_server_is_told_with_a_time_to_retry_and_found_again(house: House) -> None:
     house.triton.script = Script(["a", "b"], pause_after=1)
     request = chat_service_pb2.StreamChatRequest(question=ask("hi"))
-    stream = house.chat.StreamChat(request, timeout=30)
+    stream = house.chat.StreamChat(request, timeout=60)
     await stream.read()
     address = house.triton.address
     await house.triton.stop()
@@ -253,7 +253,7 @@ async def test_model_that_stalls_is_given_up_before_the_callers_deadline(
     await house.triton.idle.wait()
 
 
-@pytest.mark.parametrize("house", [{"first_token_seconds": 0.4}], indirect=True)
+@pytest.mark.parametrize("house", [{"first_token_seconds": 2.0}], indirect=True)
 async def test_waiting_behind_others_that_are_served_is_no_stall(house: House) -> None:
     """Ten pictures at once on a slow machine: the last ones were told that the model server is away."""
     house.triton.script = Script(["a", "b"], pause_after=0)
@@ -263,7 +263,7 @@ async def test_waiting_behind_others_that_are_served_is_no_stall(house: House) -
     loop = asyncio.get_running_loop()
     start = loop.time()
     number = 0
-    while loop.time() - start < 1.0:  # well past the limit, others are answered all the time
+    while loop.time() - start < 2.5:  # well past the limit, others are answered all the time
         number += 1
         await whole(house, ask(f"other {number}"))
     house.triton.go_on.set()

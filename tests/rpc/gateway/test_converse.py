@@ -12,6 +12,7 @@ from kefu_common.status import from_call_error
 from tests.fakes.triton import Script
 from tests.rpc.gateway.conftest import House
 from tests.rpc.gateway.test_chat_road import ask
+from tests.rpc.gateway.test_sessions_road import HELD_OPEN
 
 
 def start(session: str = "s", resume: str = "") -> pb.ConverseRequest:
@@ -26,7 +27,7 @@ class Window:
     """A chat window: one stream, read event by event."""
 
     def __init__(self, house: House) -> None:
-        self.call = house.chat.Converse(timeout=20)
+        self.call = house.chat.Converse(timeout=60)
 
     async def send(self, *requests: pb.ConverseRequest) -> None:
         for request in requests:
@@ -60,6 +61,7 @@ async def test_questions_are_answered_as_they_come(house: House) -> None:
     assert await window.call.read() is grpc.aio.EOF
 
 
+@pytest.mark.parametrize("house", [HELD_OPEN], indirect=True)
 async def test_parts_sent_together_get_one_answer(house: House) -> None:
     window = Window(house)
     await window.send(start(), say("p1", b"one"), say("p2", b"two"), say("q", "which is broken?"))

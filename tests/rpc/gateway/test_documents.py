@@ -64,7 +64,7 @@ async def test_reports_in_the_stream_name_the_page(house: House) -> None:
     request = chat_service_pb2.StreamChatRequest(question=ask("?", b"%PDF-a|b"))
     reports = [
         event.picture
-        async for event in house.chat.StreamChat(request, timeout=10)
+        async for event in house.chat.StreamChat(request, timeout=60)
         if event.WhichOneof("event") == "picture"
     ]
     assert {(report.index, report.document, report.page) for report in reports} == {
@@ -97,7 +97,7 @@ async def test_uploaded_document(house: House, media_type: str) -> None:
         media_service_pb2.UploadRequest(chunk=chunk),
     ]
     media = media_service_pb2_grpc.MediaServiceStub(house.channel)
-    await media.Upload(iter(messages), timeout=10)
+    await media.Upload(iter(messages), timeout=60)
     picture = question_pb2.Picture(upload_id="u", media_type=media_type)
     question = question_pb2.Question(parts=[question_pb2.Part(picture=picture)])
     assert pages(await whole(house, question)) == [(1, 1), (1, 2)]

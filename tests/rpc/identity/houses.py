@@ -47,7 +47,7 @@ class GuardedHouse:
     async def metrics(self) -> str:
         def scrape() -> str:
             address = f"http://127.0.0.1:{self.gateway.metrics_port}/metrics"
-            with urllib.request.urlopen(address, timeout=5) as response:
+            with urllib.request.urlopen(address, timeout=60) as response:
                 text: str = response.read().decode()
                 return text
 
@@ -67,7 +67,7 @@ class Tenant:
     async def ask(self, question: question_pb2.Question) -> answer_pb2.Answer:
         request = chat_service_pb2.ChatRequest(question=question)
         answered: chat_service_pb2.ChatResponse = await self.chat.Chat(
-            request, metadata=self.header, timeout=10
+            request, metadata=self.header, timeout=60
         )
         return answered.answer
 

@@ -57,7 +57,7 @@ async def shown_by(house: GuardedHouse) -> int:
         context.set_alpn_protocols(["h2"])
         host, _, port = house.gateway.address.rpartition(":")
         with (
-            socket.create_connection((host, int(port)), timeout=5) as raw,
+            socket.create_connection((host, int(port)), timeout=60) as raw,
             context.wrap_socket(raw, server_hostname="localhost") as connection,
         ):
             shown = connection.getpeercert(binary_form=True)
@@ -94,7 +94,7 @@ async def test_certificates_change_while_a_client_streams(tmp_path: Path) -> Non
         async with secure(house, secrets["old"][0]) as old:
             caller = house.caller(channel=old)
             request = chat_service_pb2.StreamChatRequest(question=ask("hi"))
-            stream = caller.chat.StreamChat(request, timeout=20)
+            stream = caller.chat.StreamChat(request, timeout=60)
             assert (await stream.read()).delta.text == "a"
 
             swap("broken")
@@ -182,7 +182,7 @@ async def test_a_certificate_names_its_tenant(tmp_path: Path) -> None:
                 answer = await caller.ask(ask("hi", session_id="s"))
                 assert answer.usage.history_rounds == 0
                 request = chat_service_pb2.StreamChatRequest(question=ask("hi", session_id="s"))
-                events = [event async for event in caller.chat.StreamChat(request, timeout=10)]
+                events = [event async for event in caller.chat.StreamChat(request, timeout=60)]
                 assert events[-1].answer.usage.history_rounds == 1
         for pair in (nobody, both):
             async with secure(house, authority, pair) as channel:
@@ -226,7 +226,7 @@ async def test_triton_is_asked_over_mutual_tls_and_with_new_certificates(tmp_pat
     async with open_house(tmp_path, **settings) as house:
         triton.script = Script(["a", "b"], pause_after=1)
         request = chat_service_pb2.StreamChatRequest(question=ask("hi"))
-        stream = house.caller().chat.StreamChat(request, timeout=20)
+        stream = house.caller().chat.StreamChat(request, timeout=60)
         assert (await stream.read()).delta.text == "a"
         new = authority.issue("gateway").certificate.read_bytes().strip()
         await until(lambda: new in {shown.strip() for shown in triton.certificates})

@@ -16,6 +16,7 @@ from kefu_common.errors import Reason
 from tests.contract.stores.servers import ValkeyServer, valkey_program
 from tests.fakes.triton import Script
 from tests.rpc.gateway.test_chat_road import ask
+from tests.rpc.gateway.test_sessions_road import HELD_OPEN
 from tests.rpc.identity.houses import (
     GuardedHouse,
     Tenant,
@@ -57,7 +58,7 @@ async def refused(tenant: Tenant, question: question_pb2.Question) -> grpc.aio.A
     return caught.value
 
 
-@shop("turns_per_second = 0.5\nburst = 2")
+@shop("turns_per_second = 0.01\nburst = 2")
 async def test_a_caller_that_asks_too_fast_hears_when_to_come_back(place: Place) -> None:
     for _ in range(2):
         await place.shop.ask(ask("hi"))
@@ -66,7 +67,8 @@ async def test_a_caller_that_asks_too_fast_hears_when_to_come_back(place: Place)
     error = error_of(failure)
     assert error.reason is Reason.QUOTA_EXCEEDED
     assert error.metadata["quota"] == "turns_per_second"
-    assert error.retry_after == pytest.approx(2, abs=0.5)
+    assert error.retry_after is not None
+    assert 50 < error.retry_after <= 100, "a turn in 100 s, less what asking took"
     (raw,) = [
         value
         for key, value in failure.trailing_metadata() or ()
@@ -91,7 +93,7 @@ async def test_a_caller_that_asks_too_fast_hears_when_to_come_back(place: Place)
 async def test_one_at_a_time_and_nothing_is_done_for_the_others(place: Place) -> None:
     place.house.triton.script = Script(["a", "b"], pause_after=1)
     request = chat_service_pb2.StreamChatRequest(question=ask("hi"))
-    stream = place.shop.chat.StreamChat(request, metadata=place.shop.header, timeout=20)
+    stream = place.shop.chat.StreamChat(request, metadata=place.shop.header, timeout=60)
     assert (await stream.read()).delta.text == "a"
     error = error_of(await refused(place.shop, ask("hi", b"a picture")))
     assert error.metadata["quota"] == "concurrent_turns"
@@ -113,7 +115,7 @@ async def test_one_at_a_time_and_nothing_is_done_for_the_others(place: Place) ->
 async def test_every_question_of_a_live_session_counts(place: Place) -> None:
     """One stream must not be a way around the quota."""
     place.house.triton.script = Script(["a"], pause_after=0)
-    call = place.shop.chat.Converse(metadata=place.shop.header, timeout=20)
+    call = place.shop.chat.Converse(metadata=place.shop.header, timeout=60)
     start = chat_service_pb2.ConverseStart(session_id="s")
     await call.write(chat_service_pb2.ConverseRequest(start=start))
     for name in ("r1", "r2"):
@@ -159,7 +161,7 @@ async def test_tokens_of_a_day(place: Place) -> None:
     assert tokens == spent, "the figures and the quota count the same"
 
 
-@shop("tokens_per_day = 5000", metrics_address="127.0.0.1:0")
+@shop("tokens_per_day = 5000", metrics_address="127.0.0.1:0", **HELD_OPEN)
 async def test_a_burst_pays_once_and_who_fails_pays_nothing(place: Place) -> None:
     """Three requests that one answer serves share its cost; a model that fails costs its caller nothing."""
     place.house.triton.script = Script(error_message="stub process is not healthy")
@@ -169,7 +171,13 @@ async def test_a_burst_pays_once_and_who_fails_pays_nothing(place: Place) -> Non
         assert error.reason is Reason.MODEL_SERVER_UNAVAILABLE
     assert "kefu_tenant_tokens_total{" not in await place.house.metrics()
     place.house.triton.script = Script(["a", "b"])
-    asked = [place.shop.ask(ask(*parts, session_id="s")) for parts in ((b"1",), (b"2",), ("?",))]
+    asked = []
+    seen = place.house.sidecar.seen
+    for part in (b"1", b"2", "?"):
+        before = len(seen)
+        asked.append(asyncio.create_task(place.shop.ask(ask(part, session_id="s"))))
+        if part != "?":  # calls that are made at once may arrive in any order
+            await until(lambda before=before: len(seen) > before)
     answers = await asyncio.gather(*asked)
     assert {answer.joined_requests for answer in answers} == {3}
     prompt = 'kefu_tenant_tokens_total{kind="text",tenant="shop"} '
@@ -177,7 +185,7 @@ async def test_a_burst_pays_once_and_who_fails_pays_nothing(place: Place) -> Non
     assert float(line.removeprefix(prompt)) == pytest.approx(answers[0].usage.prompt_text_tokens)
 
 
-@shop("turns_per_second = 1\nburst = 1")
+@shop("turns_per_second = 0.01\nburst = 1")
 async def test_new_rules_hold_at_once(place: Place) -> None:
     await place.shop.ask(ask("hi"))
     assert error_of(await refused(place.shop, ask("hi"))).reason is Reason.QUOTA_EXCEEDED

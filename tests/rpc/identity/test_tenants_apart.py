@@ -96,7 +96,7 @@ async def chat(two: Two) -> None:
 async def stream_chat(two: Two) -> None:
     await first(two)
     request = chat_service_pb2.StreamChatRequest(question=question())
-    call = two.bank.chat.StreamChat(request, metadata=two.bank.header, timeout=10)
+    call = two.bank.chat.StreamChat(request, metadata=two.bank.header, timeout=60)
     events = [event async for event in call]
     assert "shop" not in "".join(event.delta.text for event in events)
     untouched(two, events[-1].answer)
@@ -109,7 +109,7 @@ async def converse(two: Two) -> None:
     async def hear(
         tenant: Tenant, *requests: chat_service_pb2.ConverseRequest
     ) -> chat_service_pb2.ConverseResponse:
-        call = tenant.chat.Converse(metadata=tenant.header, timeout=10)
+        call = tenant.chat.Converse(metadata=tenant.header, timeout=60)
         for request in requests:
             await call.write(request)
         await call.done_writing()
@@ -194,7 +194,7 @@ def uploading(data: bytes) -> list[media_service_pb2.UploadRequest]:
 
 
 async def upload_as(tenant: Tenant, data: bytes) -> media_service_pb2.UploadStatus:
-    call = tenant.media.Upload(iter(uploading(data)), metadata=tenant.header, timeout=10)
+    call = tenant.media.Upload(iter(uploading(data)), metadata=tenant.header, timeout=60)
     return (await call).status
 
 
@@ -207,7 +207,7 @@ async def upload(two: Two) -> None:
     """The same id and other bytes: no mismatch tells of the first, and each asks about its own."""
     await upload_as(two.shop, PICTURE)
     # Nor is an upload of the same bytes complete before they were sent: that would say that somebody has them.
-    call = two.bank.media.Upload(iter(uploading(PICTURE)[:1]), metadata=two.bank.header, timeout=10)
+    call = two.bank.media.Upload(iter(uploading(PICTURE)[:1]), metadata=two.bank.header, timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     error = error_of(caught.value)

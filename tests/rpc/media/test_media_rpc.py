@@ -45,7 +45,7 @@ async def stream(requests: list[pb.UploadRequest]) -> AsyncIterator[pb.UploadReq
 
 
 async def upload(media: Any, requests: list[pb.UploadRequest]) -> pb.UploadStatus:
-    response = await media.Upload(stream(requests), metadata=TENANT, timeout=30)
+    response = await media.Upload(stream(requests), metadata=TENANT, timeout=60)
     status: pb.UploadStatus = response.status
     return status
 

@@ -26,7 +26,11 @@ def socket_folder() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sidecar(socket_folder: Path) -> AsyncIterator[Sidecar]:
     settings = Settings(
-        socket=str(socket_folder / "p.sock"), workers=1, queue=4, metrics="127.0.0.1:0"
+        socket=str(socket_folder / "p.sock"),
+        workers=1,
+        queue=4,
+        metrics="127.0.0.1:0",
+        time_limit_ms=60_000,  # on a busy machine a large picture takes long, and that is not what is tested here
     )
     async with running(settings) as started:
         yield started

@@ -43,7 +43,7 @@ async def test_three_hundred_mutated_files_each_have_an_answer_or_a_reason(
 async def _reason(stub: Any, data: bytes) -> Reason | str | None:
     """None for an answer; a gRPC code where the error is not one of ours."""
     try:
-        await stub.Prepare(pb.PrepareRequest(data=data, find_elements=True), timeout=10)
+        await stub.Prepare(pb.PrepareRequest(data=data, find_elements=True), timeout=60)
     except grpc.aio.AioRpcError as failed:
         error = from_call_error(failed)
         return str(failed.code()) if error is None else error.reason
@@ -52,4 +52,4 @@ async def _reason(stub: Any, data: bytes) -> Reason | str | None:
 
 async def test_every_seed_is_a_good_picture(stub: Any) -> None:
     for data in seed_files():
-        assert (await stub.Prepare(pb.PrepareRequest(data=data), timeout=10)).data
+        assert (await stub.Prepare(pb.PrepareRequest(data=data), timeout=60)).data

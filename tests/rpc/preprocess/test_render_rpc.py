@@ -27,7 +27,7 @@ THREE = pdf(RED, GREEN, BLUE)
 
 async def rendered(stub: Stub, data: bytes, **wanted: Any) -> pb.RenderDocumentResponse:
     request = pb.RenderDocumentRequest(data=data, **wanted)
-    response: pb.RenderDocumentResponse = await stub.RenderDocument(request, timeout=20)
+    response: pb.RenderDocumentResponse = await stub.RenderDocument(request, timeout=60)
     return response
 
 
@@ -58,7 +58,7 @@ async def test_the_same_document_gives_the_same_bytes(stub: Stub) -> None:
 async def test_a_page_is_a_picture_that_prepare_takes(stub: Stub) -> None:
     page = (await rendered(stub, THREE)).pages[1]
     request = pb.PrepareRequest(data=page.data, media_type=page.media_type)
-    report = (await stub.Prepare(request, timeout=10)).report
+    report = (await stub.Prepare(request, timeout=60)).report
     assert (report.original.width, report.original.height) == (250, 166)
 
 

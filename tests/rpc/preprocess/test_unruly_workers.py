@@ -36,13 +36,18 @@ def ends() -> Ends:
     return Ends()
 
 
+# Seconds that a picture may take, where the test waits until they are over; a good one takes a hundredth.
+HASTY = pytest.mark.parametrize("pool", [2.0], indirect=True)
+
+
 @pytest.fixture
-async def pool(ends: Ends) -> AsyncIterator[WorkerPool]:
+async def pool(ends: Ends, request: pytest.FixtureRequest) -> AsyncIterator[WorkerPool]:
+    """The parameter: seconds that a picture may take."""
     pool = WorkerPool(
         workers=1,
         queue=8,
         limits=Limits(),
-        seconds=1.0,
+        seconds=getattr(request, "param", 60.0),
         memory_mb=512,
         on_ended=ends,
         command=COMMAND,
@@ -63,6 +68,7 @@ async def works(pool: WorkerPool) -> None:
     assert prepared.report.prepared_size == (40, 30)
 
 
+@HASTY
 async def test_a_hang_is_ended_at_the_limit_and_the_next_picture_is_prepared(
     pool: WorkerPool, ends: Ends
 ) -> None:
@@ -82,6 +88,7 @@ async def test_a_picture_that_crashes_two_workers_is_damaged(pool: WorkerPool, e
     assert ends.causes == ["crash", "crash"]
 
 
+@HASTY
 @pytest.mark.parametrize(
     ("order", "reason", "causes"),
     [
@@ -124,9 +131,7 @@ async def test_a_bug_in_the_pipeline_is_internal_and_says_nothing(pool: WorkerPo
 
 
 async def test_workers_are_gone_after_stop(ends: Ends) -> None:
-    pool = WorkerPool(
-        workers=2, queue=8, limits=Limits(), seconds=1.0, memory_mb=0, command=COMMAND
-    )
+    pool = WorkerPool(workers=2, queue=8, limits=Limits(), seconds=60, memory_mb=0, command=COMMAND)
     await pool.start()
     pids = pool.pids
     assert len(pids) == 2
@@ -141,7 +146,7 @@ async def test_a_command_that_is_no_worker_fails_the_start() -> None:
         workers=1,
         queue=8,
         limits=Limits(),
-        seconds=1.0,
+        seconds=60,
         memory_mb=0,
         command=(sys.executable, "-c", "pass"),
     )

@@ -50,7 +50,7 @@ class House:
 
     async def ask(self, question: question_pb2.Question, *metadata: tuple[str, str]) -> None:
         request = chat_service_pb2.ChatRequest(question=question)
-        await self.chat.Chat(request, metadata=list(metadata), timeout=10)
+        await self.chat.Chat(request, metadata=list(metadata), timeout=60)
 
 
 @pytest.fixture

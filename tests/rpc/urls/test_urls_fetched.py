@@ -29,7 +29,7 @@ from tests.rpc.urls.hosts import (
 async def test_a_picture_and_all_that_was_sent_for_it(hosts: Hosts) -> None:
     hosts.will("/%E5%8F%91%E7%A5%A8.png?sign=s3cret", answer())
     url = hosts.url("/发票.png?sign=s3cret#page")
-    assert await hosts.fetcher().fetch(url, timeout=5) == PICTURE
+    assert await hosts.fetcher().fetch(url, timeout=60) == PICTURE
     (head,) = hosts.requests
     assert head.decode().split("\r\n") == [
         "GET /%E5%8F%91%E7%A5%A8.png?sign=s3cret HTTP/1.1",
@@ -49,7 +49,7 @@ async def test_a_picture_and_all_that_was_sent_for_it(hosts: Hosts) -> None:
 )
 async def test_types_that_servers_say(hosts: Hosts, content_type: str | None) -> None:
     hosts.will("/", answer(content_type=content_type))
-    assert await hosts.fetcher().fetch(hosts.url(), timeout=5) == PICTURE
+    assert await hosts.fetcher().fetch(hosts.url(), timeout=60) == PICTURE
 
 
 async def test_chunks_and_no_length(hosts: Hosts) -> None:
@@ -60,13 +60,13 @@ async def test_chunks_and_no_length(hosts: Hosts) -> None:
     hosts.will("/c", answer(chunks + b"0\r\n\r\n", "Transfer-Encoding: chunked", length=None))
     hosts.will("/n", answer(length=None))
     for path in ("/c", "/n"):
-        assert await hosts.fetcher().fetch(hosts.url(path), timeout=5) == PICTURE
+        assert await hosts.fetcher().fetch(hosts.url(path), timeout=60) == PICTURE
 
 
 async def test_as_large_as_allowed(hosts: Hosts) -> None:
     hosts.will("/", answer())
     fetcher = hosts.fetcher(replace(LIMITS, picture_bytes=len(PICTURE)))
-    assert await fetcher.fetch(hosts.url(), timeout=5) == PICTURE
+    assert await fetcher.fetch(hosts.url(), timeout=60) == PICTURE
 
 
 async def test_redirects_carry_no_cookie_and_resolve_each_hop_once(hosts: Hosts) -> None:
@@ -75,7 +75,7 @@ async def test_redirects_carry_no_cookie_and_resolve_each_hop_once(hosts: Hosts)
     hosts.will("/2", redirect("?3", "308 Permanent Redirect"))
     hosts.names.answers["a.cdn.kefu.test"] = [[PUBLIC]]
     hosts.will("/2?3", answer())
-    assert await hosts.fetcher().fetch(hosts.url("/1"), timeout=5) == PICTURE
+    assert await hosts.fetcher().fetch(hosts.url("/1"), timeout=60) == PICTURE
     assert hosts.names.asked == {NAME: 1, "a.cdn.kefu.test": 2}
     assert not any(b"cookie" in head.lower() for head in hosts.requests)
 
@@ -84,7 +84,7 @@ async def test_the_checked_address_is_the_one_that_is_used(hosts: Hosts) -> None
     """DNS rebinding: the name is public when it is checked, and inside for everyone who asks again. Nobody does."""
     hosts.names.answers[NAME] = [[PUBLIC], [INSIDE]]
     hosts.will("/", answer())
-    assert await hosts.fetcher().fetch(hosts.url(), timeout=5) == PICTURE
+    assert await hosts.fetcher().fetch(hosts.url(), timeout=60) == PICTURE
     assert hosts.names.asked[NAME] == 1
     assert hosts.trespassers == 0
 
@@ -92,7 +92,7 @@ async def test_the_checked_address_is_the_one_that_is_used(hosts: Hosts) -> None
 async def test_another_address_where_the_first_is_dead(hosts: Hosts) -> None:
     hosts.names.answers[NAME] = [["127.0.0.3", PUBLIC]]
     hosts.will("/", answer())
-    assert await hosts.fetcher().fetch(hosts.url(), timeout=5) == PICTURE
+    assert await hosts.fetcher().fetch(hosts.url(), timeout=60) == PICTURE
 
 
 async def test_proxies_of_the_environment_see_nothing(
@@ -108,7 +108,7 @@ async def test_proxies_of_the_environment_see_nothing(
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"):
             monkeypatch.setenv(name, f"http://{INSIDE}:{port}")
         hosts.will("/", answer())
-        assert await hosts.fetcher().fetch(hosts.url(), timeout=5) == PICTURE
+        assert await hosts.fetcher().fetch(hosts.url(), timeout=60) == PICTURE
     assert not caught
 
 
@@ -120,15 +120,13 @@ async def test_the_caller_leaves_and_the_connection_goes(hosts: Hosts) -> None:
         gone.set()
 
     hosts.will("/", until_left)
-    task = asyncio.create_task(
-        hosts.fetcher(replace(LIMITS, silence=30, total=30)).fetch(hosts.url(), timeout=30)
-    )
+    task = asyncio.create_task(hosts.fetcher().fetch(hosts.url(), timeout=60))
     while not hosts.requests:
         await asyncio.sleep(0)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), 60)
     assert hosts.counted == {"cancelled": 1}
 
 
@@ -143,12 +141,12 @@ async def test_a_handshake_that_is_given_up_leaves_no_socket(hosts: Hosts) -> No
         writer.close()
 
     async with listening(silent, None) as port:
-        fetcher = hosts.fetcher(replace(LIMITS, connect=30, total=0.3), ports=str(port))
+        fetcher = hosts.fetcher(replace(LIMITS, total=1), ports=str(port))
         with warnings.catch_warnings():
             warnings.simplefilter("error", ResourceWarning)
             with pytest.raises(KefuError):
-                await fetcher.fetch(f"https://{NAME}:{port}/", timeout=5)
-            await asyncio.wait_for(left.wait(), 5)
+                await fetcher.fetch(f"https://{NAME}:{port}/", timeout=60)
+            await asyncio.wait_for(left.wait(), 60)
             gc.collect()
 
 
@@ -168,5 +166,5 @@ async def test_only_so_many_at_once(hosts: Hosts) -> None:
     fetcher = hosts.fetcher()
     async with asyncio.TaskGroup() as group:
         for _ in range(6):
-            group.create_task(fetcher.fetch(hosts.url(), timeout=5))
+            group.create_task(fetcher.fetch(hosts.url(), timeout=60))
     assert most == LIMITS.at_once

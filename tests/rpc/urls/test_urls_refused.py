@@ -12,10 +12,13 @@ from collections import Counter
 import pytest
 
 from kefu_common.errors import KefuError
+from kefu_gateway.adapters.fetching.fetcher import FetchLimits
 from kefu_gateway.adapters.fetching.outcomes import Outcome
 from tests.fixtures.pictures import page
 from tests.rpc.urls.hosts import (
+    HURRIED,
     INSIDE,
+    LIMITS,
     NAME,
     PICTURE,
     PUBLIC,
@@ -28,17 +31,18 @@ from tests.rpc.urls.hosts import (
 )
 
 
-async def refusal(hosts: Hosts, url: str) -> KefuError:
+async def refusal(hosts: Hosts, url: str, limits: FetchLimits) -> KefuError:
     """How a fetch ended that must not succeed; nobody arrived inside."""
     with pytest.raises(KefuError) as caught:
-        await hosts.fetcher().fetch(url, timeout=5)
+        await hosts.fetcher(limits).fetch(url, timeout=60)
     assert not hosts.trespassers, "somebody connected to the inside"
     assert caught.value.field == "url"
     return caught.value
 
 
 async def expect(hosts: Hosts, refused: Counter[str], url: str, outcome: Outcome) -> KefuError:
-    error = await refusal(hosts, url)
+    limits = HURRIED if outcome is Outcome.TOO_SLOW else LIMITS
+    error = await refusal(hosts, url, limits)
     assert error.metadata["cause"] == outcome
     assert hosts.counted == {outcome: 1}
     refused[outcome.value] += 1

@@ -40,7 +40,7 @@ class House:
         part = question_pb2.Part(picture=question_pb2.Picture(url=url, **picture))
         question = question_pb2.Question(parts=[question_pb2.Part(text="?"), part])
         chat = chat_service_pb2_grpc.ChatServiceStub(self.channel)
-        response = await chat.Chat(chat_service_pb2.ChatRequest(question=question), timeout=10)
+        response = await chat.Chat(chat_service_pb2.ChatRequest(question=question), timeout=60)
         return response.answer
 
     async def refused(self, path: str, **picture: str) -> KefuError:
@@ -54,7 +54,7 @@ class House:
         address = f"http://127.0.0.1:{self.gateway.metrics_port}/metrics"
 
         def read() -> str:
-            with urllib.request.urlopen(address, timeout=5) as response:
+            with urllib.request.urlopen(address, timeout=60) as response:
                 return str(response.read().decode())
 
         families = text_string_to_metric_families(await asyncio.to_thread(read))

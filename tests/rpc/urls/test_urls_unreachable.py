@@ -17,7 +17,7 @@ import trustme
 
 from kefu_common.errors import KefuError
 from kefu_gateway.adapters.fetching.outcomes import Outcome
-from tests.rpc.urls.hosts import NAME, PUBLIC, Hosts, Reader, Writer, listening, tls_for
+from tests.rpc.urls.hosts import IMPATIENT, NAME, PUBLIC, Hosts, Reader, Writer, listening, tls_for
 
 
 async def _silent(reader: Reader, writer: Writer) -> None:
@@ -82,14 +82,14 @@ async def test_what_cannot_be_reached_is_told_in_the_same_words(
     told = {}
     for name, opened in UNREACHABLE.items():
         async with opened(hosts.authority) as port:
-            fetcher = hosts.fetcher(ports=str(port))
+            fetcher = hosts.fetcher(IMPATIENT, ports=str(port))
             with pytest.raises(KefuError) as caught:
-                await fetcher.fetch(f"https://{NAME}:{port}/", timeout=5)
+                await fetcher.fetch(f"https://{NAME}:{port}/", timeout=60)
         told[name] = (caught.value.reason, caught.value.message, caught.value.metadata)
         refused[Outcome.UNREACHABLE.value] += 1
     hosts.names.answers[NAME] = []
     with pytest.raises(KefuError) as caught:
-        await hosts.fetcher().fetch(hosts.url(), timeout=5)
+        await hosts.fetcher().fetch(hosts.url(), timeout=60)
     unknown = caught.value
     refused[Outcome.UNREACHABLE.value] += 1
     told["a name that does not exist"] = (unknown.reason, unknown.message, unknown.metadata)
@@ -105,6 +105,6 @@ async def test_name_server_that_does_not_answer(hosts: Hosts, refused: Counter[s
 
     hosts.names.addresses = never  # type: ignore[method-assign]
     with pytest.raises(KefuError) as caught:
-        await hosts.fetcher().fetch(hosts.url(), timeout=5)
+        await hosts.fetcher(IMPATIENT).fetch(hosts.url(), timeout=60)
     assert caught.value.metadata == {"cause": "unreachable"}
     refused[Outcome.UNREACHABLE.value] += 1

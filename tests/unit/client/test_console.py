@@ -108,7 +108,7 @@ class _Watched(Terminal):
 
     def wait_for(self, text: str) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: text in self.getvalue(), 10)
+            assert self._changed.wait_for(lambda: text in self.getvalue(), 60)
 
 
 def test_progress_is_one_line_that_leaves_nothing_behind() -> None:

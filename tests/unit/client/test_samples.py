@@ -51,7 +51,7 @@ def test_the_pictures_are_what_the_script_draws() -> None:
         cwd=_ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

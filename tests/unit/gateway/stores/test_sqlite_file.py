@@ -40,12 +40,12 @@ class Blocked:
     async def block(self) -> asyncio.Future[None]:
         """The writer is busy from here on, until `open` is set."""
         busy = asyncio.ensure_future(self.thread.call(self._wait))
-        assert await asyncio.to_thread(self.reached.wait, 20)
+        assert await asyncio.to_thread(self.reached.wait, 60)
         return busy
 
     def _wait(self, connection: sqlite3.Connection) -> None:
         self.reached.set()
-        assert self.open.wait(20)
+        assert self.open.wait(60)
 
 
 def insert(number: int) -> Callable[[sqlite3.Connection], sqlite3.Cursor]:
