@@ -3,9 +3,10 @@
     async with FakeTriton() as triton:
         triton.script = Script(["破", "损"], finish="stop")
 
-It checks what a real one checks (shapes against the raw bytes) and counts what was cancelled. Health probes (one token,
-no picture) are answered at once and not counted: a test's script is for its own question. What a fake cannot know of
-the real server is covered by tests/e2e, which run against the real one.
+It checks what a real one checks (shapes against the raw bytes) and counts what was cancelled, by a message on the same
+stream or with the call. As the real one's, a stream is over when the client says that nothing follows. Health probes
+(one token, no picture) are answered at once and not counted: a test's script is for its own question. What a fake
+cannot know of the real server is covered by tests/e2e, which run against the real one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import struct
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -45,7 +46,7 @@ class Script:
     error_after: int = 0
     # Wait for `FakeTriton.go_on` after this many pieces: a test decides when the answer continues.
     pause_after: int | None = None
-    # End the stream after the pieces without a finish reason.
+    # End after the pieces without a finish reason.
     vanish: bool = False
 
 
@@ -54,7 +55,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.script = Script()
         self.seen: list[Seen] = []
         self.metadata: list[dict[str, str]] = []
+        # By either way; and those that a message stopped.
         self.cancelled = 0
+        self.told_to_stop = 0
+        # What it does with that message: an older backend, or another instance of the model, refuses it.
+        self.on_stop: Literal["stops", "refuses", "ignores"] = "stops"
         # PEM, as shown by whoever asked whether we live.
         self.certificates: set[bytes] = set()
         self.running = 0
@@ -117,28 +122,62 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         request_iterator: AsyncIterator[service_pb2.ModelInferRequest],
         context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
-        request = await anext(aiter(request_iterator))
+        requests = aiter(request_iterator)
+        request = await anext(requests)
         seen = read_request(request)
-        if seen.model in self.not_loaded:
-            words = f"Request for unknown model: '{seen.model}' is not found"
-            yield service_pb2.ModelStreamInferResponse(error_message=words)
-            return
-        if seen.sampling["max_tokens"] == 1 and not seen.pictures:
-            yield response(
-                token_ids=[1], text="1", logprobs=[0], finish_reason="length", final=True
-            )
-            return
+        told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        listening = asyncio.create_task(_listen(requests, request.id, told))
+        try:
+            if seen.model in self.not_loaded:
+                words = f"Request for unknown model: '{seen.model}' is not found"
+                yield refusal(words, request.id)
+            elif seen.sampling["max_tokens"] == 1 and not seen.pictures:
+                one = response(
+                    token_ids=[1], text="1", logprobs=[0], finish_reason="length", final=True
+                )
+                one.infer_response.id = request.id
+                yield one
+            else:
+                async for answer in self._answer(seen, told, context):
+                    answer.infer_response.id = answer.infer_response.id or request.id
+                    yield answer
+            await listening
+        finally:
+            listening.cancel()
+
+    async def _answer(
+        self, seen: Seen, told: asyncio.Future[str], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
         self.running += 1
         self.idle.clear()
+        answers = self._play(self.script)
+        step: asyncio.Future[service_pb2.ModelStreamInferResponse] | None = None
         try:
             self.seen.append(seen)
             self.metadata.append({k: str(v) for k, v in context.invocation_metadata() or ()})
-            async for answer in self._play(self.script):
-                yield answer
+            heard = self.on_stop == "ignores"
+            while True:
+                step = asyncio.ensure_future(anext(answers))
+                waiting: set[asyncio.Future[Any]] = {step} if heard else {step, told}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if told.done() and not heard:
+                    heard = True
+                    if self.on_stop == "stops":
+                        self.cancelled += 1
+                        self.told_to_stop += 1
+                        yield response(finish_reason="cancelled", final=True)
+                        return
+                    yield refusal("KEFU[unknown_request]: no such request", told.result())
+                try:
+                    yield await step
+                except StopAsyncIteration:
+                    return
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
         finally:
+            if step is not None:
+                step.cancel()
             self.running -= 1
             if self.running == 0:
                 self.idle.set()
@@ -154,10 +193,25 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
                 await self.go_on.wait()
             yield response(token_ids=[100 + number], text=piece, logprobs=[script.logprob])
         if script.vanish:
+            nothing = service_pb2.ModelInferResponse()
+            nothing.parameters["triton_final_response"].bool_param = True
+            yield service_pb2.ModelStreamInferResponse(infer_response=nothing)
             return
         usage = [len(self.seen[-1].input_ids), 0, len(pieces)]
         details = json.dumps(script.details) if script.details else ""
         yield response(finish_reason=script.finish, usage=usage, details=details, final=True)
+
+
+async def _listen(
+    requests: AsyncIterator[service_pb2.ModelInferRequest],
+    request_id: str,
+    told: asyncio.Future[str],
+) -> None:
+    """Until the client says that nothing follows; `told` becomes the id of the message that cancels the request."""
+    async for message in requests:
+        read = read_request(message)
+        assert (read.input_ids, read.sampling) == ([], {"cancel": request_id})
+        told.set_result(message.id)
 
 
 def read_request(request: service_pb2.ModelInferRequest) -> Seen:
@@ -181,6 +235,11 @@ def read_request(request: service_pb2.ModelInferRequest) -> Seen:
     (length,) = struct.unpack_from("<I", raw["sampling"])
     sampling = json.loads(raw["sampling"][4 : 4 + length])
     return Seen(request.model_name, list(ids), pictures, sampling)
+
+
+def refusal(words: str, request_id: str) -> service_pb2.ModelStreamInferResponse:
+    message = service_pb2.ModelInferResponse(id=request_id)
+    return service_pb2.ModelStreamInferResponse(error_message=words, infer_response=message)
 
 
 def response(

@@ -5,7 +5,7 @@
 | in | `input_ids` | INT32 [-1] | the tokenised prompt; one placeholder token a picture |
 | in | `images` | UINT8 [-1] | encoded pictures back to back, raw bytes; always present, maybe empty |
 | in | `image_sizes` | INT32 [-1] | bytes of each, in order; always present, maybe empty |
-| in | `sampling` | BYTES [1] | JSON, see `engines.base.Sampling` |
+| in | `sampling` | BYTES [1] | JSON, see `engines.base.Sampling`; without a prompt {"cancel": id}, see `callers` |
 | out | `token_ids` | INT32 [-1] | new tokens |
 | out | `text` | BYTES [1] | their text, whole UTF-8 characters only |
 | out | `logprobs` | FP32 [-1] | of the new tokens |

@@ -25,6 +25,7 @@ import triton_python_backend_utils as pb_utils  # noqa: E402  (given by Triton)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from callers import Caller, Callers, to_cancel  # noqa: E402
 from contract import read_job, response_tensors  # noqa: E402
 from engines.base import Batch, Card, Chunk, ContractError, EngineContext, Job  # noqa: E402
 from engines.registry import create_engine  # noqa: E402
@@ -60,6 +61,7 @@ class TritonPythonModel:
         )
         self._engine.start()
         self._closing = threading.Event()
+        self._callers = Callers()
         self._active = 0
         self._changed = threading.Condition()
         # Waiting costs a thread, not a core: the engine itself bounds how many work at once.
@@ -68,23 +70,32 @@ class TritonPythonModel:
         )
 
     def execute(self, requests: list[Any]) -> None:
-        self._meter.add("kefu_vlm_batches_total")
-        jobs: list[tuple[Job, Any]] = []
+        jobs: list[tuple[Job, Any, Caller]] = []
+        cancelling = 0
         for request in requests:
             sender = request.get_response_sender()
             try:
-                jobs.append((read_job(request, self._card, pb_utils), sender))
+                if (left := to_cancel(request, pb_utils)) is not None:
+                    cancelling += 1
+                    self._cancel(left, sender)
+                    continue
+                job = read_job(request, self._card, pb_utils)
+                # Before any thread has it: the message that cancels it can stand in the same batch.
+                jobs.append((job, sender, self._callers.enter(request.request_id())))
             except ContractError as error:
                 self._meter.add("kefu_vlm_refused_total")
                 _refuse(sender, error)
             except Exception as error:  # a request must never be left without its FINAL
                 self._fail(sender, error)
+        if cancelling < len(requests):
+            self._meter.add("kefu_vlm_batches_total")
         batch = Batch(len(jobs))
-        for job, sender in jobs:
+        for job, sender, caller in jobs:
             self._count(+1)
             try:
-                self._threads.submit(self._serve, replace(job, batch=batch), sender)
+                self._threads.submit(self._serve, replace(job, batch=batch), sender, caller)
             except RuntimeError:
+                self._callers.leave(caller)
                 self._count(-1)
                 _refuse(sender, ContractError("shutting_down", "the model is being unloaded"))
         return None
@@ -97,9 +108,17 @@ class TritonPythonModel:
         self._engine.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _serve(self, job: Job, sender: Any) -> None:
+    def _cancel(self, request_id: str, sender: Any) -> None:
+        """Answered here and now: neither a thread nor a place of the engine is taken for it."""
+        if self._callers.stop(request_id):
+            sender.send(flags=_FINAL)
+        else:
+            # Over by now, or in work in another instance of the model; the caller knows which.
+            _refuse(sender, ContractError("unknown_request", "no such request is in work here"))
+
+    def _serve(self, job: Job, sender: Any, caller: Caller) -> None:
         def cancelled() -> bool:
-            return self._closing.is_set() or sender.is_cancelled()
+            return caller.left or self._closing.is_set() or sender.is_cancelled()
 
         finished = False
 
@@ -123,6 +142,8 @@ class TritonPythonModel:
             job.ready()
             if not finished:
                 sender.send(flags=_FINAL)
+            # After the FINAL: whoever reads "unknown request" has read the end of it before.
+            self._callers.leave(caller)
             self._count(-1)
 
     def _note(self, chunk: Chunk) -> None:

@@ -37,6 +37,10 @@ class Dialect(Protocol):
 
     def request(self, inference: Inference) -> service_pb2.ModelInferRequest: ...
 
+    def stop(self, request: service_pb2.ModelInferRequest) -> service_pb2.ModelInferRequest | None:
+        """The message that ends a request of the same stream; None where only the call itself can be cancelled."""
+        ...
+
     def reader(self, inference: Inference) -> Reader: ...
 
     def error(self, words: str) -> KefuError | None:

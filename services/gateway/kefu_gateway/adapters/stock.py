@@ -92,6 +92,9 @@ class StockDialect:
                 request.raw_input_contents.append(b"\1")
         return request
 
+    def stop(self, request: service_pb2.ModelInferRequest) -> None:
+        """It knows no such message."""
+
     def reader(self, inference: Inference) -> Reader:
         return StockReader(inference, self._prompts)
 

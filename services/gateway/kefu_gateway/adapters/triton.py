@@ -6,7 +6,7 @@ A model of Triton's own vLLM backend speaks other tensors (`dialects.py`, `stock
     async with aclosing(host.infer(inference, timeout=30.0)) as chunks: ...
 
 The requests are built from the protocol's own messages: tritonclient's tensors cost a numpy round trip for each field,
-and its stream keeps a queue that hides cancellation. One stream a request, so that cancelling one cancels one.
+and its stream keeps a queue that hides cancellation. One stream a request (`streams.py`), so that each ends by itself.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import re
 import struct
 import time
+import uuid
 from array import array
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -27,15 +28,12 @@ import grpc
 import structlog
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from kefu_common.calls import trace_headers
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.adapters.dialects import Dialects
+from kefu_gateway.adapters.streams import EOF, EndLimits, Stream, Streams
 from kefu_gateway.domain.ports import Inference, TokenChunk
 
 log = structlog.get_logger()
-
-# What read() gives at the end of a stream; grpc-stubs do not know it.
-_EOF: Any = vars(grpc.aio)["EOF"]
 
 # The vlm backend begins its own errors with a word in brackets; the sentence behind it is for our log only.
 _BACKEND_ERROR = re.compile(r"KEFU\[([a-z_]+)\]")
@@ -76,13 +74,22 @@ class TritonHost:
         *,
         prober: TritonHost | None = None,
         dialects: Dialects | None = None,
+        end: EndLimits | None = None,
     ) -> None:
-        """`prober` asks what `probe` asks. `dialects`: which tensors each model speaks; none: the contract's."""
+        """`prober` asks what `probe` asks. `dialects`: which tensors each model speaks; none: the contract's. `end`:
+        how answers that nobody wants any more may end."""
         self._dialects = dialects or Dialects({}, contract=ContractDialect())
         self._prober = prober or self
         self._stall = stall
         self._last_token: dict[str, float] = {}
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        self._streams = Streams(end or EndLimits())
+
+    async def close(self) -> None:
+        """Before the channel: waits, a few seconds at most, until the model stopped what nobody wants any more."""
+        await self._streams.close()
+        if self._prober is not self:
+            await self._prober.close()
 
     def use(self, channel: grpc.aio.Channel) -> None:
         """From now on asks over this channel; what runs stays on the old one."""
@@ -96,18 +103,17 @@ class TritonHost:
     ) -> AsyncGenerator[TokenChunk, None]:
         dialect = await self._dialects.of(inference.model, self._stub)
         request, reader = dialect.request(inference), dialect.reader(inference)
-        call = self._stub.ModelStreamInfer(metadata=trace_headers(), timeout=timeout)
+        # Nobody else can name it, and so nobody else can stop it.
+        request.id = uuid.uuid4().hex
+        stop = dialect.stop(request)
+        deadline = asyncio.get_running_loop().time() + timeout
+        stream = self._streams.open(self._stub, request, stop=stop, seconds=timeout)
         try:
-            await call.write(request)
-            await call.done_writing()
             started = finished = False
-            while True:
-                if started:
-                    async with asyncio.timeout(self._stall.next_token):
-                        response = await call.read()
-                else:
-                    response = await self._first(call, inference.model)
-                if response is _EOF:
+            # A model that can be stopped is also told that all is said: its last word need not be waited for.
+            while not (finished and stop is not None):
+                response = await self._next(stream, inference.model, started, deadline)
+                if response is EOF:
                     break
                 if response.error_message:
                     words = response.error_message
@@ -121,9 +127,9 @@ class TritonHost:
                 yield chunk
             if not finished:
                 # A stream that ends cleanly but says no reason lost its answer: never pass that off as whole.
-                code = await call.code()
+                code, details = await stream.status()
                 if code is not grpc.StatusCode.OK:
-                    raise _call_error(code, await call.details())
+                    raise _call_error(code, details)
                 raise _gone("the model server ended the answer without finishing it")
         except TimeoutError:
             log.warning("model stalled", model=inference.model, started=started)
@@ -131,22 +137,26 @@ class TritonHost:
         except grpc.aio.AioRpcError as error:
             raise _call_error(error.code(), error.details()) from None
         finally:
-            call.cancel()
+            stream.leave()
 
-    async def _first(self, call: Any, model: str) -> Any:
-        """The first response. Raises TimeoutError when neither this request nor any other of the model had a token for
-        so long: behind a long queue a request waits, and that is not a stall."""
-        limit = self._stall.first_token
-        reading = asyncio.ensure_future(call.read())
-        try:
-            while True:
-                done, _ = await asyncio.wait({reading}, timeout=limit)
-                if done:
-                    return reading.result()
-                if time.monotonic() - self._last_token.get(model, -limit) >= limit:
-                    raise TimeoutError
-        finally:
-            reading.cancel()
+    async def _next(self, stream: Stream, model: str, started: bool, deadline: float) -> Any:
+        """The next response. Raises TimeoutError when the model stalls, KefuError at the deadline.
+
+        Before the first token it stalls when neither this request nor any other of the model had one for so long:
+        behind a long queue a request waits, and that is not a stall.
+        """
+        now = asyncio.get_running_loop().time
+        limit = self._stall.next_token if started else self._stall.first_token
+        while True:
+            try:
+                if now() < deadline:
+                    return await stream.read(until=min(deadline, now() + limit))
+            except TimeoutError:
+                last = self._last_token.get(model, -limit)
+                if now() < deadline and (started or time.monotonic() - last >= limit):
+                    raise
+            if now() >= deadline:
+                raise _call_error(grpc.StatusCode.DEADLINE_EXCEEDED, None)
 
     async def alive(self) -> None:
         """Returns where the server itself answers, whatever its models do. Raises grpc.aio.AioRpcError."""
@@ -181,6 +191,9 @@ class ContractDialect:
     def reader(self, inference: Inference) -> ContractDialect:
         return self
 
+    def stop(self, request: service_pb2.ModelInferRequest) -> service_pb2.ModelInferRequest | None:
+        return build_stop(request)
+
     def read(self, response: service_pb2.ModelInferResponse) -> TokenChunk | None:
         return read_response(response)
 
@@ -196,16 +209,33 @@ def build_request(inference: Inference) -> service_pb2.ModelInferRequest:
     request = service_pb2.ModelInferRequest(model_name=inference.model)
     # Without it a decoupled model's last response may come empty-handed, and the end is only the stream's end.
     request.parameters["triton_enable_empty_final_response"].bool_param = True
+    _fill(request, ids, images, sizes, sampling_json(inference))
+    return request
+
+
+def build_stop(request: service_pb2.ModelInferRequest) -> service_pb2.ModelInferRequest:
+    """The message that ends `request`, which has an id: the same inputs, none of them with anything but the last."""
+    stop = service_pb2.ModelInferRequest(model_name=request.model_name, id=f"{request.id}/cancel")
+    _fill(stop, array("i"), b"", array("i"), json.dumps({"cancel": request.id}).encode())
+    return stop
+
+
+def _fill(
+    request: service_pb2.ModelInferRequest,
+    ids: array[int],
+    images: bytes,
+    sizes: array[int],
+    sampling: bytes,
+) -> None:
     for name, kind, count, raw in (
         ("input_ids", "INT32", len(ids), ids.tobytes()),
         ("images", "UINT8", len(images), images),
         ("image_sizes", "INT32", len(sizes), sizes.tobytes()),
-        ("sampling", "BYTES", 1, _bytes_tensor(sampling_json(inference))),
+        ("sampling", "BYTES", 1, _bytes_tensor(sampling)),
     ):
         tensor = request.inputs.add(name=name, datatype=kind)
         tensor.shape.extend((1, count))
         request.raw_input_contents.append(raw)
-    return request
 
 
 def sampling_json(inference: Inference) -> bytes:

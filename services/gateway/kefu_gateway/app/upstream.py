@@ -58,6 +58,7 @@ async def open_triton(
         yield host
     finally:
         await cancel_all(tasks)
+        await host.close()
         for channel in open_channels:
             await channel.close(None)
 
