@@ -11,11 +11,13 @@ from engines.base import ContractError, Sampling
 _KNOWN = frozenset(
     {
         *("max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs", "debug"),
-        "cache_scope",
+        *("top_k", "min_p", "repetition_penalty", "presence_penalty", "cache_scope"),
     }
 )
 _MOST_STOPS = 16
 _LONGEST_SCOPE = 128
+# More than any vocabulary has.
+_MOST_TOP_K = 1 << 24
 
 
 def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
@@ -38,6 +40,12 @@ def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
         ),
         temperature=_real(values.get("temperature", 0.25), "temperature", 0.0, 2.0),
         top_p=_real(values.get("top_p", 1.0), "top_p", 1e-6, 1.0),
+        top_k=_whole(values.get("top_k", 0), "top_k", 0, _MOST_TOP_K),
+        min_p=_real(values.get("min_p", 0.0), "min_p", 0.0, 1.0),
+        repetition_penalty=_real(
+            values.get("repetition_penalty", 1.0), "repetition_penalty", 0.1, 10.0
+        ),
+        presence_penalty=_real(values.get("presence_penalty", 0.0), "presence_penalty", -2.0, 2.0),
         seed=seed,
         stop=_stops(values.get("stop", [])),
         json_schema=_schema(values.get("json_schema")),

@@ -232,6 +232,31 @@ async def test_the_same_seed_gives_the_same_answer(served: Served) -> None:
     assert len({first, await say(8), await say(9)}) > 1
 
 
+@MODELS
+async def test_the_best_one_alone_is_greedy(served: Served) -> None:
+    """top_k 1 at temperature 1; and so is min_p 1."""
+    question = "Tell me a short story about a cat."
+    greedy = await served.ask(question, max_tokens=16)
+    for cut in ({"top_k": 1}, {"min_p": 1.0}):
+        drawn = await served.ask(question, max_tokens=16, temperature=1.0, seed=3, **cut)
+        assert drawn.token_ids == greedy.token_ids
+
+
+@VISION
+async def test_what_was_there_is_not_repeated(served: Served) -> None:
+    """By the publishers' formula (a score above 0 divided, one below multiplied) a penalty of ten leaves hardly a token
+    of the prompt or of the answer; the models' weights are random, and repeat themselves without it."""
+    ids = served.prompt("Tell me a story. " * 4)
+    sampling = {"temperature": 0.0, "max_tokens": 24}
+    plain = await served.answer(ids, sampling=sampling)
+    varied = await served.answer(ids, sampling={**sampling, "repetition_penalty": 10.0})
+    assert not set(varied.token_ids) & set(ids)
+    assert len(set(varied.token_ids)) == len(varied.token_ids)
+    assert varied.token_ids != plain.token_ids
+    once = await served.answer(ids, sampling={**sampling, "presence_penalty": 2.0})
+    assert len(set(once.token_ids)) >= len(set(plain.token_ids))
+
+
 @VISION
 async def test_a_batch_answers_as_each_alone(served: Served) -> None:
     """Prompts of every length, no picture to three of different sizes, schemas and free text, at temperature 0: token

@@ -17,8 +17,18 @@ def test_what_is_left_out_has_its_default() -> None:
     found = parse_sampling(b"", 1000)
     assert (found.max_tokens, found.temperature, found.top_p, found.seed) == (256, 0.25, 1.0, None)
     assert parse_sampling(b'{"stop": "x", "max_tokens": 3.0, "seed": null}', 100).stop == ("x",)
+    assert (found.top_k, found.min_p) == (0, 0.0)
+    assert (found.repetition_penalty, found.presence_penalty) == (1.0, 0.0)
     assert found.cache_scope == ""
     assert parse_sampling(b'{"cache_scope": "a1"}', 100).cache_scope == "a1"
+
+
+def test_what_a_publisher_recommends_is_taken() -> None:
+    found = parse_sampling(
+        b'{"top_k": 20, "min_p": 0.05, "repetition_penalty": 1.05, "presence_penalty": 1.5}', 100
+    )
+    assert (found.top_k, found.min_p) == (20, 0.05)
+    assert (found.repetition_penalty, found.presence_penalty) == (1.05, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +37,12 @@ def test_what_is_left_out_has_its_default() -> None:
         b"[]",
         b"{",
         b"\xff",
-        b'{"top_k": 3}',
+        b'{"num_beams": 3}',
+        b'{"top_k": -1}',
+        b'{"top_k": 1.5}',
+        b'{"min_p": 1.1}',
+        b'{"repetition_penalty": 0}',
+        b'{"presence_penalty": 3}',
         b'{"cache_scope": 7}',
         b'{"max_tokens": 101}',
         b'{"temperature": NaN}',

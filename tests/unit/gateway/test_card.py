@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from kefu_gateway.adapters.stock import sampling_parameters
+from kefu_gateway.adapters.triton import sampling_json
 from kefu_gateway.domain.answer import Box, Crop, PictureReport, Size
 from kefu_gateway.domain.card import CardError, ModelCard
+from kefu_gateway.domain.ports import Inference, Sampling
 from tests.fakes.model import card
 
 
@@ -39,6 +44,35 @@ def test_unknown_rule_and_wrong_kind_are_refused() -> None:
         ModelCard.parse(raw)
     with pytest.raises(CardError, match="tiny"):
         ModelCard.parse(card(context_tokens="many"))
+
+
+def test_what_a_publisher_recommends_reaches_every_kind_of_model_host() -> None:
+    """`recommended` stood in the cards, and nothing of it but temperature and top-p was ever sent."""
+    recommended = {"top_k": 20, "repetition_penalty": 1.05, "presence_penalty": 1.5}
+    parsed = ModelCard.parse(card(sampling={"temperature": 0.7, "top_p": 0.8, **recommended}))
+    assert parsed.sampling_extras.settings() == recommended
+    sampling = Sampling(max_tokens=9, temperature=0.7, top_p=0.8, extras=parsed.sampling_extras)
+    inference = Inference(model="tiny", input_ids=(1,), pictures=(), sampling=sampling)
+    for sent in (sampling_json(inference), sampling_parameters(sampling)):
+        assert recommended.items() <= json.loads(sent).items()
+        assert "min_p" not in json.loads(sent)
+
+
+def test_what_is_off_is_not_sent() -> None:
+    """A backend from before these settings refuses names that it does not know."""
+    off = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0}
+    for sampling in ({}, off):
+        parsed = ModelCard.parse(card(sampling=sampling))
+        assert parsed.sampling_extras.settings() == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("top_k", -1), ("min_p", 2), ("repetition_penalty", 0), ("presence_penalty", "much")],
+)
+def test_a_recommendation_that_no_engine_would_take_is_refused(key: str, value: object) -> None:
+    with pytest.raises(CardError, match=r"tiny.*(sampling|wrong kind)"):
+        ModelCard.parse(card(sampling={key: value}))
 
 
 def test_box_of_the_prepared_picture_is_found_on_the_original() -> None:

@@ -14,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tritonclient.grpc import model_config_pb2
 
 from kefu_gateway.adapters.prompts import load_cards
+from kefu_gateway.domain.card import SamplingExtras
 from kefu_modelhost.card import all_cards, find_card
 from kefu_modelhost.errors import SetupError
 from kefu_modelhost.memory import FORMATS, cards_that_fit, gibibytes, table
@@ -45,6 +46,17 @@ def test_the_gateway_reads_every_card() -> None:
     for card in cards.values():
         assert card.preprocess.max_pixels > 0
         assert set(card.system_prompt) == {"zh", "en"}
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_what_the_publisher_recommends_is_what_is_sent(name: str) -> None:
+    card = load_cards(MODELS, [])[name]
+    recommended = raw(name)["recommended"]
+    extras = SamplingExtras()
+    for key in ("top_k", "min_p", "repetition_penalty", "presence_penalty"):
+        assert getattr(card.sampling_extras, key) == recommended.get(key, getattr(extras, key))
+    assert card.temperature == pytest.approx(recommended["temperature"], abs=1e-5)
+    assert card.top_p == recommended.get("top_p", 1.0)
 
 
 def test_the_backend_reads_every_card(monkeypatch: pytest.MonkeyPatch) -> None:

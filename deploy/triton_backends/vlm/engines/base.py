@@ -50,6 +50,11 @@ class Sampling:
     max_tokens:  most new tokens, 1 or more
     temperature: 0 is greedy; up to 2
     top_p:       0 < p <= 1
+    top_k:       draw among so many of the most probable tokens; 0 for all
+    min_p:       and among those at least so probable as the best one times this, 0 to 1; 0 for all
+    repetition_penalty: above 1 makes tokens of the prompt and of the answer less probable; 1 for none (the formula
+                 is in `transformers/penalties.py`)
+    presence_penalty: is subtracted from the scores of tokens that the answer has, -2 to 2; 0 for none
     seed:        same seed, same prompt, same answer; None draws one
     stop:        strings that end the answer and are not part of it
     json_schema: JSON Schema that the answer obeys; None for free text
@@ -62,6 +67,10 @@ class Sampling:
     max_tokens: int = 256
     temperature: float = 0.25
     top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None

@@ -184,6 +184,7 @@ def sampling_parameters(sampling: Sampling) -> bytes:
         # 0: of the chosen token alone.
         "logprobs": 0,
     }
+    settings |= sampling.extras.settings()
     if sampling.seed is not None:
         settings["seed"] = sampling.seed
     if sampling.stop:

@@ -247,6 +247,7 @@ def sampling_json(inference: Inference) -> bytes:
         "top_p": sampling.top_p,
         "logprobs": True,
     }
+    settings |= sampling.extras.settings()
     if sampling.seed is not None:
         settings["seed"] = sampling.seed
     if sampling.stop:

@@ -7,7 +7,7 @@ card.visual_tokens(Size(1080, 2400))
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from kefu_common.errors import KefuError, Reason
@@ -35,6 +35,26 @@ class PreprocessProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingExtras:
+    """What a model's publisher recommends beside temperature and top-p; its card says it, callers do not.
+
+    Tokens are drawn among the `top_k` most probable ones (0: all) that are at least `min_p` times as probable as the
+    best (0: all). `repetition_penalty` (1: none) makes less probable what prompt and answer have, `presence_penalty`
+    (0: none) what the answer has.
+    """
+
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+
+    def settings(self) -> dict[str, float]:
+        """Those that are not off, under the names that all engines share."""
+        found = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, off) in found.items() if value != off}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """What the gateway must know of a model to talk to it."""
 
@@ -57,6 +77,7 @@ class ModelCard:
     temperature: float
     top_p: float
     max_tokens: int
+    sampling_extras: SamplingExtras = SamplingExtras()
     # Answers whose confidence is below this, 0 to 1, are handed over to a person; measured per model, 0: never.
     handover_below: float = 0.0
 
@@ -102,6 +123,7 @@ class ModelCard:
                 temperature=float(sampling.get("temperature", 0.25)),
                 top_p=float(sampling.get("top_p", 1.0)),
                 max_tokens=int(sampling.get("max_tokens", 256)),
+                sampling_extras=_extras(name, sampling),
                 handover_below=float(raw.get("handover_below", 0.0)),
             )
         except KeyError as error:
@@ -110,6 +132,27 @@ class ModelCard:
             raise CardError(
                 f"the card of model {name!r} has a value of the wrong kind: {error}"
             ) from None
+
+
+# As the backend has them (`sampling.py`): a card outside of these would fail at every question.
+_RANGES = {
+    "top_k": (0, 1 << 24),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.1, 10.0),
+    "presence_penalty": (-2.0, 2.0),
+}
+
+
+def _extras(name: str, sampling: Mapping[str, Any]) -> SamplingExtras:
+    found: dict[str, Any] = {}
+    for key, (low, high) in _RANGES.items():
+        if key in sampling:
+            found[key] = type(low)(sampling[key])
+            if not low <= found[key] <= high:
+                raise CardError(
+                    f"the card of model {name!r} has sampling.{key} {sampling[key]}: not between {low} and {high}"
+                )
+    return SamplingExtras(**found)
 
 
 def _rule(name: str, tokens: Mapping[str, Any]) -> VisualTokenRule:

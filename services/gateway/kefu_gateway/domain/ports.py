@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kefu_gateway.domain.answer import Answer, PictureReport
-from kefu_gateway.domain.card import ModelCard
+from kefu_gateway.domain.card import ModelCard, SamplingExtras
 from kefu_gateway.domain.question import PicturePart
 
 
@@ -80,6 +80,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     json_schema: str = ""
+    extras: SamplingExtras = SamplingExtras()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from engines.transformers.cache import RoomyCache
+from engines.transformers.penalties import Penalties
 from engines.transformers.sampler import Choice, Sampler, choice
 from engines.transformers.vocabulary import Vocabulary, closed
 from hypothesis import given, settings
@@ -48,6 +49,64 @@ class TestSampler:
             for token, share in enumerate((kept / kept.sum()).tolist()):
                 assert many[token] / 4000 == pytest.approx(share, abs=0.03)
 
+    def test_the_best_few_are_what_is_drawn_from(self) -> None:
+        """By the plain order: the k best, of them those that min_p lets pass, and of what they share the part top_p."""
+        logits = torch.tensor([[2.0, 1.5, 1.0, 0.0, -1.0]])
+        sampler = Sampler(5, [], CPU)
+        for top_k, min_p, top_p in ((2, 0.0, 1.0), (0, 0.3, 1.0), (3, 0.5, 1.0), (3, 0.0, 0.8)):
+            drawing = choice(1.0, top_p, 1, top_k, min_p)
+            many = Counter(
+                t
+                for _ in range(40)
+                for t in sampler.pick(logits.expand(100, -1), [drawing] * 100, {})[0]
+            )
+            p = torch.softmax(logits[0], dim=-1)
+            p[top_k or 5 :] = 0
+            p[p < min_p * p[0]] = 0
+            p /= p.sum()
+            kept = torch.where(p.cumsum(0) - p < top_p, p, 0)
+            for token, share in enumerate((kept / kept.sum()).tolist()):
+                assert many[token] / 4000 == pytest.approx(share, abs=0.03)
+                assert share or not many[token]
+
+    def test_one_of_the_best_one_is_greedy(self) -> None:
+        logits = torch.randn(40, 50)
+        sampler = Sampler(50, [3], CPU)
+        best = sampler.pick(logits, [choice(0, 1.0, None)] * 40, {})[0]
+        assert sampler.pick(logits, [choice(1.0, 1.0, n, 1) for n in range(40)], {})[0] == best
+        assert sampler.pick(logits, [choice(1.0, 1.0, n, 0, 1.0) for n in range(40)], {})[0] == best
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(0, 2**40), st.floats(0.5, 3), st.floats(-2, 2))
+    def test_penalties_are_the_publishers(
+        self, seed: int, repetition: float, presence: float
+    ) -> None:
+        """Token by token: what the library's own processor makes of the same scores, and OpenAI's presence penalty."""
+        from transformers import RepetitionPenaltyLogitsProcessor
+
+        torch.manual_seed(seed % 1000)
+        prompt, answer = torch.randint(0, 40, (9,)).tolist(), []
+        # A picture's place that no model can write.
+        penalties = Penalties([*prompt, 10_000], repetition=repetition, presence=presence)
+        library = RepetitionPenaltyLogitsProcessor(repetition)
+        for _ in range(5):
+            scores = torch.randn(40) * 3
+            scores[7] = -torch.inf
+            expected = library(torch.tensor([[*prompt, *answer]]), scores[None].clone())[0]
+            for token in set(answer):
+                expected[token] -= presence
+            assert torch.allclose(penalties.apply(scores, answer), expected)
+            answer.append(int(expected.argmax()))
+
+    def test_penalties_are_one_rows(self) -> None:
+        logits = torch.tensor([[2.0, 1.9, 0.0], [2.0, 1.9, 0.0]])
+        greedy = [choice(0, 1.0, None)] * 2
+        penalties = Penalties([0], repetition=1.5, presence=0.0)
+        tokens, logprobs = Sampler(3, [], CPU).pick(logits, greedy, {}, {0: (penalties, [])})
+        assert tokens == [1, 0]
+        # What is told is what the model itself thinks of the token.
+        assert logprobs[0] == pytest.approx(float(torch.log_softmax(logits[0], dim=-1)[1]))
+
     @settings(max_examples=30, deadline=None)
     @given(st.integers(1, 5), st.integers(0, 2**40), st.floats(0.1, 2), st.floats(0.01, 1))
     def test_a_row_draws_the_same_whoever_is_beside_it(
@@ -59,7 +118,10 @@ class TestSampler:
         alone = sampler.pick(logits[:1], [choice(temperature, top_p, seed)], {})[0]
         among = sampler.pick(
             logits,
-            [choice(temperature, top_p, seed), *(choice(1.0, 0.9, n) for n in range(others))],
+            [
+                choice(temperature, top_p, seed),
+                *(choice(1.0, 0.9, n, n % 3, 0.1) for n in range(others)),
+            ],
             {},
         )[0]
         assert alone[0] == among[0] != 0

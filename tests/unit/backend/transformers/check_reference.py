@@ -36,6 +36,23 @@ def test_a_greedy_answer_is_the_librarys(tiny: Running) -> None:
         assert len(ours) >= 12
 
 
+def test_a_repetition_penalty_is_the_librarys(tiny: Running) -> None:
+    asked = inputs(tiny, "多少钱？多少钱？", [(300, 200)])
+    how = {"repetition_penalty": 1.4, "max_tokens": 16}
+    with torch.inference_mode():
+        made = tiny.model.generate(
+            **asked,
+            attention_mask=torch.ones_like(asked["input_ids"]),
+            max_new_tokens=16,
+            do_sample=False,
+            repetition_penalty=1.4,
+        )
+    theirs = made[0, asked["input_ids"].shape[1] :].tolist()
+    ours = tiny.ask(tiny.job("多少钱？多少钱？", [picture(300, 200)], **how)).ids
+    assert ours == theirs[: len(ours)]
+    assert ours != tiny.ask(tiny.job("多少钱？多少钱？", [picture(300, 200)], max_tokens=16)).ids
+
+
 def test_positions_are_the_librarys(tiny: Running) -> None:
     @settings(max_examples=15, deadline=None)
     @given(

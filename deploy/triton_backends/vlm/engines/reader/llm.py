@@ -106,11 +106,17 @@ class Llm:
         temperature: float,
         top_p: float,
         seed: int | None,
+        top_k: int,
+        min_p: float,
+        repetition_penalty: float,
+        presence_penalty: float,
         grammar: str | None,
         on_token: Callable[[Token], bool],
         cancelled: Callable[[], bool],
     ) -> str:
         """Writes until the model ends (`stop`), max_tokens (`length`), on_token says False (`stop`) or `cancelled`.
+
+        The penalties are llama.cpp's: both look at the prompt as well.
 
         Waits for a free slot first.  Errors of llama.cpp are RuntimeErrors; their text stays in the server's log.
         """
@@ -127,8 +133,9 @@ class Llm:
                     "max_tokens": max_tokens,
                     "temperature": temperature,
                     "top_p": top_p,
-                    "top_k": 0 if temperature > 0 else 1,
-                    "min_p": 0.0,
+                    "top_k": top_k if temperature > 0 else 1,
+                    "min_p": min_p,
+                    **self._penalties(repetition_penalty, presence_penalty),
                     **({} if seed is None else {"seed": seed & 0xFFFFFFFF}),
                     **({} if grammar is None else {"grammar": grammar}),
                 },
@@ -170,6 +177,16 @@ class Llm:
         if failure is not None:
             raise failure
         return reason
+
+    def _penalties(self, repetition: float, presence: float) -> dict[str, float]:
+        if repetition == 1.0 and presence == 0.0:
+            return {}
+        return {
+            "repeat_penalty": repetition,
+            "presence_penalty": presence,
+            # All of it: the library's own default is the last 64 tokens.
+            "repeat_last_n": self._settings.context_tokens,
+        }
 
     @contextlib.contextmanager
     def _slot(self, tokens: int, cancelled: Callable[[], bool]) -> Iterator[bool]:

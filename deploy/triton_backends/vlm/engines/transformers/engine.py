@@ -7,18 +7,19 @@ Scheduler (one thread): the batch; see `scheduler.py`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from engines.base import Chunk, ContractError, EngineContext, Job, Usage
+from engines.base import Chunk, ContractError, EngineContext, Job, Sampling, Usage
 from engines.gate import TextGate
 from engines.pictures import decode_picture
 from engines.transformers.batch import Batch
 from engines.transformers.families import Family, family_of
 from engines.transformers.heatmap import Watcher
 from engines.transformers.loading import Loaded, load
+from engines.transformers.penalties import Penalties
 from engines.transformers.rows import End, Row, Token
 from engines.transformers.sampler import Sampler, choice
 from engines.transformers.scheduler import COUNTERS, GAUGES, Scheduler
@@ -119,8 +120,15 @@ class TransformersEngine:
             job=job,
             prompt=prompt,
             most=min(sampling.max_tokens, room),
-            choice=choice(sampling.temperature, sampling.top_p, sampling.seed),
+            choice=choice(
+                sampling.temperature,
+                sampling.top_p,
+                sampling.seed,
+                sampling.top_k,
+                sampling.min_p,
+            ),
             follower=follower,
+            penalties=_penalties(prompt.ids, sampling),
             pictures=pictures if sampling.debug else (),
         )
 
@@ -157,6 +165,14 @@ class TransformersEngine:
     def _finish(self, row: Row, batch: Batch) -> None:
         if row.job.sampling.debug:
             row.debug = self._watcher.maps(row, batch)
+
+
+def _penalties(prompt: Sequence[int], sampling: Sampling) -> Penalties | None:
+    if sampling.repetition_penalty == 1.0 and sampling.presence_penalty == 0.0:
+        return None
+    return Penalties(
+        prompt, repetition=sampling.repetition_penalty, presence=sampling.presence_penalty
+    )
 
 
 def kv_room(loaded: Loaded, settings: TransformersSettings) -> int:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from engines.base import ContractError, Job
 from engines.transformers.families import Prompt
+from engines.transformers.penalties import Penalties
 from engines.transformers.sampler import Choice
 from engines.transformers.vocabulary import Follower
 
@@ -41,6 +42,7 @@ class Row:
     most: int
     choice: Choice
     follower: Follower | None = None
+    penalties: Penalties | None = None
     pictures: Sequence[Image.Image] = ()
     answer: list[int] = field(default_factory=list)
     debug: list[dict[str, Any]] = field(default_factory=list)

@@ -254,7 +254,14 @@ class Scheduler:
                     masks[number] = row.follower.allowed()
                 except ContractError as error:
                     row.fail(error)
-        tokens, logprobs = self._sampler.pick(logits, [row.choice for row in rows], masks)
+        penalties = {
+            number: (row.penalties, row.answer)
+            for number, row in enumerate(rows)
+            if row.penalties is not None
+        }
+        tokens, logprobs = self._sampler.pick(
+            logits, [row.choice for row in rows], masks, penalties
+        )
         self._meter.add("kefu_vlm_progress_total", len(rows))
         for row, token, logprob in zip(rows, tokens, logprobs, strict=True):
             if row.gone or row.ended:

@@ -28,6 +28,10 @@ def sampling_params(sampling: Sampling) -> Any:
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        repetition_penalty=sampling.repetition_penalty,
+        presence_penalty=sampling.presence_penalty,
         seed=sampling.seed,
         # 0: the chosen token's alone
         logprobs=0 if sampling.logprobs else None,

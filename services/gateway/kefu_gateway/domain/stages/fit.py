@@ -69,6 +69,7 @@ class Fit(Quiet):
             seed=asked.seed,
             stop=asked.stop,
             json_schema=asked.json_schema,
+            extras=card.sampling_extras,
         )
 
 
