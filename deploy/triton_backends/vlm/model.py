@@ -15,6 +15,7 @@ import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
+import time  # noqa: E402
 import traceback  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from dataclasses import replace  # noqa: E402
@@ -26,14 +27,17 @@ import triton_python_backend_utils as pb_utils  # noqa: E402  (given by Triton)
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from callers import Caller, Callers, to_cancel  # noqa: E402
-from contract import read_job, response_tensors  # noqa: E402
+from contract import read_job  # noqa: E402
 from engines.base import Batch, Card, Chunk, ContractError, EngineContext, Job  # noqa: E402
 from engines.registry import create_engine  # noqa: E402
 from environment import enter  # noqa: E402
 from metrics import TritonMeter  # noqa: E402
+from responses import Responses  # noqa: E402
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _DRAIN_SECONDS = 5.0
+# How often a request asks Triton whether its caller left: each question crosses a process border, there and back.
+_ASK_SECONDS = 0.02
 
 
 class TritonPythonModel:
@@ -61,6 +65,7 @@ class TritonPythonModel:
         )
         self._engine.start()
         self._closing = threading.Event()
+        self._responses = Responses(pb_utils)
         self._callers = Callers()
         self._active = 0
         self._changed = threading.Condition()
@@ -117,8 +122,14 @@ class TritonPythonModel:
             _refuse(sender, ContractError("unknown_request", "no such request is in work here"))
 
     def _serve(self, job: Job, sender: Any, caller: Caller) -> None:
+        gone, asked = False, 0.0
+
         def cancelled() -> bool:
-            return caller.left or self._closing.is_set() or sender.is_cancelled()
+            nonlocal gone, asked
+            now = time.monotonic()
+            if now - asked >= _ASK_SECONDS:
+                gone, asked = sender.is_cancelled(), now
+            return gone or caller.left or self._closing.is_set()
 
         finished = False
 
@@ -127,7 +138,7 @@ class TritonPythonModel:
             finished = bool(chunk.finish_reason)
             self._note(chunk)
             # The last chunk carries FINAL itself: one message less on the way to the caller.
-            sender.send(_response(chunk), flags=_FINAL if finished else 0)
+            sender.send(self._responses.of(chunk), flags=_FINAL if finished else 0)
 
         try:
             self._meter.add("kefu_vlm_requests_total")
@@ -175,12 +186,6 @@ def _gpu(args: dict[str, str]) -> int | None:
     if args.get("model_instance_kind") != "GPU":
         return None
     return int(args["model_instance_device_id"])
-
-
-def _response(chunk: Chunk) -> Any:
-    return pb_utils.InferenceResponse(
-        output_tensors=[pb_utils.Tensor(name, array) for name, array in response_tensors(chunk)]
-    )
 
 
 def _refuse(sender: Any, error: ContractError) -> bool:

@@ -11,7 +11,7 @@ from engines.base import ContractError, Sampling
 _KNOWN = frozenset(
     {
         *("max_tokens", "temperature", "top_p", "seed", "stop", "json_schema", "logprobs", "debug"),
-        *("top_k", "min_p", "repetition_penalty", "presence_penalty", "cache_scope"),
+        *("top_k", "min_p", "repetition_penalty", "presence_penalty", "cache_scope", "stream"),
     }
 )
 _MOST_STOPS = 16
@@ -50,6 +50,7 @@ def parse_sampling(text: bytes, context_tokens: int) -> Sampling:
         stop=_stops(values.get("stop", [])),
         json_schema=_schema(values.get("json_schema")),
         logprobs=bool(values.get("logprobs", True)),
+        stream=bool(values.get("stream", True)),
         debug=bool(values.get("debug", False)),
         cache_scope=_scope(values.get("cache_scope", "")),
     )

@@ -36,6 +36,7 @@ class ContractError(Exception):
     | out_of_memory | the device's memory does not hold this request, even alone |
     | engine_failed | the engine broke; nothing is told of how (the server's log says it) |
     | shutting_down | the model is being unloaded |
+    | unknown_request | a message to cancel names no request that is in work here (`callers.py`) |
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -59,6 +60,7 @@ class Sampling:
     stop:        strings that end the answer and are not part of it
     json_schema: JSON Schema that the answer obeys; None for free text
     logprobs:    False lets the engine leave the log-probabilities out (the tensor is then empty)
+    stream:      False where the caller wants the whole answer alone: its tokens then come in few, large chunks
     debug:       True asks for artefacts of the engine's work in `details`, under `debug`
     cache_scope: what is remembered of a request (pictures read, prompts worked through) serves requests of its scope
                  alone: the time of an answer must not tell one tenant what another one asked
@@ -75,6 +77,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     logprobs: bool = True
+    stream: bool = True
     debug: bool = False
     cache_scope: str = ""
 

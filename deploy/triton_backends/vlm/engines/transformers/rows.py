@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from engines.base import ContractError, Job
+from engines.outbox import Outbox
 from engines.transformers.families import Prompt
 from engines.transformers.penalties import Penalties
 from engines.transformers.sampler import Choice
@@ -49,7 +49,10 @@ class Row:
     arrived: float = field(default_factory=time.monotonic)
     gone: bool = False
     ended: bool = False
-    _outbox: queue.SimpleQueue[Token | End] = field(default_factory=queue.SimpleQueue)
+    _outbox: Outbox[Token | End] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outbox = Outbox.of(self.job.sampling)
 
     @property
     def tokens(self) -> int:
@@ -84,7 +87,7 @@ class Row:
     def _finish(self, end: End) -> None:
         if not self.ended:
             self.ended = True
-            self._outbox.put(end)
+            self._outbox.put(end, at_once=True)
 
     # The side of the thread that waits.
 
@@ -94,10 +97,4 @@ class Row:
 
     def take(self, seconds: float) -> list[Token | End]:
         """What has come, at once if there is something; nothing after `seconds`."""
-        found: list[Token | End] = []
-        try:
-            found.append(self._outbox.get(timeout=seconds))
-            while True:
-                found.append(self._outbox.get_nowait())
-        except queue.Empty:
-            return found
+        return self._outbox.take(seconds)

@@ -2,7 +2,7 @@
 
 driver = Driver(card, weights, stats, on_death); driver.start()
 ticket = driver.submit(job, pictures)
-while True: event = ticket.events.get(timeout=0.02)   # Prompt, Delta, …, Delta with finish; or Failed
+while True: events = ticket.events.take(0.02)   # Delta, …, Delta with finish; or Failed
 driver.cancel(ticket)
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import Batch, Card, ContractError, Job
+from engines.outbox import Outbox
 from engines.vllm.answer import Delta
 from engines.vllm.launch import prepare_process, start_vllm
 from engines.vllm.pictures import Picture
@@ -33,28 +34,26 @@ _SHUTDOWN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """The prompt was taken: its tokens with all pictures in it."""
-
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class Failed:
     error: BaseException
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A job in the engine. `events` is read by the thread that submitted it."""
+    """A job in the engine. `events` is read by the thread that submitted it; `prompt`: its tokens with all pictures in
+    it, once the engine has taken it."""
 
     number: int
     job: Job
     pictures: Sequence[Picture]
     params: Any
-    events: queue.SimpleQueue[Prompt | Delta | Failed] = field(default_factory=queue.SimpleQueue)
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
+    prompt: int = 0
+    events: Outbox[Delta | Failed] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = Outbox.of(self.job.sampling)
 
 
 class Driver:
@@ -179,7 +178,7 @@ class Driver:
         try:
             return await self._render(ticket)
         except Exception as error:
-            ticket.events.put(Failed(error))
+            ticket.events.put(Failed(error), at_once=True)
             return None
 
     async def _render(self, ticket: Ticket) -> Any:
@@ -205,7 +204,7 @@ class Driver:
                 "prompt_too_long",
                 f"the prompt has {tokens} tokens with its pictures, the context {longest}",
             )
-        ticket.events.put(Prompt(tokens))
+        ticket.prompt = tokens
         return rendered
 
     def _forget(self, pictures: Sequence[Picture]) -> None:
@@ -220,20 +219,16 @@ class Driver:
         try:
             async for output in self._llm.generate(prompt, ticket.params, name):
                 written = output.outputs[0]
-                events.put(
-                    Delta(
-                        tuple(written.token_ids),
-                        _logprobs(written.token_ids, written.logprobs),
-                        written.finish_reason or ("stop" if output.finished else ""),
-                    )
-                )
+                finish = written.finish_reason or ("stop" if output.finished else "")
+                logprobs = _logprobs(written.token_ids, written.logprobs)
+                events.put(Delta(tuple(written.token_ids), logprobs, finish), at_once=bool(finish))
         except asyncio.CancelledError:
             # vLLM does so itself, but not for a request that was just on its way in.
             await self._llm.abort(name)
-            events.put(Delta((), (), "abort"))
+            events.put(Delta((), (), "abort"), at_once=True)
         except Exception as error:
             self._look()
-            events.put(Failed(error))
+            events.put(Failed(error), at_once=True)
         finally:
             self._tickets.discard(ticket)
             if not self._tickets:

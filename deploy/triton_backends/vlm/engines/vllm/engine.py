@@ -11,23 +11,20 @@ which the model host sees within a quarter of a second and mends as it mends eve
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from engines.base import Chunk, ContractError, EngineContext, Job
 from engines.token_bytes import TokenBytes
 from engines.vllm.answer import Answer, Delta
-from engines.vllm.driver import Driver, Failed, Prompt, Ticket
+from engines.vllm.driver import Driver, Failed, Ticket
 from engines.vllm.params import sampling_params
 from engines.vllm.pictures import Picture
 from engines.vllm.stats import Stats
 
-# How often a job asks whether its caller left: each question crosses a process border.
+# How often a job that gets no tokens asks whether its caller left.
 _POLL_SECONDS = 0.02
 # Running jobs of a dead engine are told first: their streams would never end.
 _LAST_WORDS_SECONDS = 2.0
@@ -78,28 +75,23 @@ class VllmEngine:
         params = sampling_params(job.sampling)
         text = len(job.input_ids) - len(job.images)
         ticket = self._driver.submit(job, self._pictures(job), params)
-        prompt, asked, done = (text, 0), time.monotonic(), False
+        done = False
         answer = Answer(job.sampling, self._vocabulary)
         try:
             while True:
-                now = time.monotonic()
-                if now - asked >= _POLL_SECONDS:
-                    asked = now
-                    if cancelled():
-                        self._driver.cancel(ticket)
-                        done = self._ended(ticket)
-                        emit(answer.finish("cancelled", prompt))
-                        return
+                if cancelled():
+                    self._driver.cancel(ticket)
+                    done = self._ended(ticket)
+                    emit(answer.finish("cancelled", _prompt(text, ticket)))
+                    return
                 for event in _arrived(ticket, _POLL_SECONDS):
                     match event:
-                        case Prompt(tokens):
-                            prompt = (text, tokens - text)
                         case Failed(error):
                             done = True
                             raise self._in_our_words(error, job) from error
                         case Delta():
                             done = bool(event.finish)
-                            if self._said(answer, event, prompt, emit):
+                            if self._said(answer, event, _prompt(text, ticket), emit):
                                 return
         finally:
             if not done:
@@ -137,10 +129,8 @@ class VllmEngine:
     def _ended(self, ticket: Ticket) -> bool:
         """Waits until the engine was told; True (a cancelled ticket always ends)."""
         while True:
-            match ticket.events.get():
-                case Failed():
-                    return True
-                case Delta(finish=finish) if finish:
+            for event in ticket.events.take(_POLL_SECONDS):
+                if isinstance(event, Failed) or event.finish:
                     return True
 
     def _in_our_words(self, error: BaseException, job: Job) -> Exception:
@@ -174,19 +164,21 @@ class VllmEngine:
         self._leave()
 
 
-def _arrived(ticket: Ticket, seconds: float) -> list[Prompt | Delta | Failed]:
+def _arrived(ticket: Ticket, seconds: float) -> list[Delta | Failed]:
     """What has come since, deltas joined: whoever lags sends fewer and larger chunks."""
-    events: list[Prompt | Delta | Failed] = []
-    with contextlib.suppress(queue.Empty):
-        events.append(ticket.events.get(timeout=seconds))
-        while True:
-            event = ticket.events.get_nowait()
-            last = events[-1]
-            if isinstance(event, Delta) and isinstance(last, Delta):
-                events[-1] = last.then(event)
-            else:
-                events.append(event)
+    events: list[Delta | Failed] = []
+    for event in ticket.events.take(seconds):
+        last = events[-1] if events else None
+        if isinstance(event, Delta) and isinstance(last, Delta):
+            events[-1] = last.then(event)
+        else:
+            events.append(event)
     return events
+
+
+def _prompt(text: int, ticket: Ticket) -> tuple[int, int]:
+    """Tokens of the prompt's text and of its pictures; of the latter none before the engine has taken it."""
+    return text, max(0, ticket.prompt - text)
 
 
 def _together(first: Chunk, last: Chunk) -> Chunk:

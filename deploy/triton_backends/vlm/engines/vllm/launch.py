@@ -62,6 +62,10 @@ def start_vllm(card: Card, weights: Path, stats: Stats) -> Any:
         arguments = engine_arguments(card, weights, known=known, cpu=current_platform.is_cpu())
     except ValueError as error:
         raise StartError(str(error)) from error
+    if current_platform.is_cpu() and os.environ.get("VLLM_CPU_OMP_THREADS_BIND") == "nobind":
+        # The model in the core's own process, as on one GPU. Without it vLLM starts one more on a CPU, only to bind its
+        # threads, and each of the two spins on a core of its own while it waits for the other.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     if arguments.get("enforce_eager") and current_platform.is_cpu():
         # vLLM compiles a sampler's function all the same: 10 s at the first request, and only where a C++ compiler is.
         os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
