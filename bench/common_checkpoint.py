@@ -3,6 +3,7 @@
     python -m bench.common_checkpoint FOLDER SIZE
 
 The recipe is that of the tests' tiny checkpoints (tests/checkpoints): published layout, answers in whole characters.
+Here they never end by themselves, so that every arm of a benchmark writes the same number of tokens.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Hidden, layers, heads, KV heads, inner; then the vision tower's hidden, layers, heads, inner. `few_billion` has the
-# sizes of the published 3B model, whose step on an H100 takes about as long as its weights take to read.
+# Hidden, layers, heads, KV heads, inner; then the vision tower's hidden, layers, heads, inner. A step of `steps_of_ms`
+# takes one thread of a CPU about as long as a step of a real model takes a GPU; `few_billion` has the sizes of the
+# published 3B model.
 SIZES: dict[str, tuple[int, ...]] = {
     "tiny": (128, 2, 4, 2, 256, 64, 2, 2, 128),
-    "steps_of_ms": (768, 12, 12, 4, 2304, 256, 4, 4, 512),
+    "steps_of_ms": (512, 8, 8, 4, 1536, 128, 2, 2, 256),
     "few_billion": (2048, 36, 16, 2, 11008, 1280, 32, 16, 3420),
 }
 
@@ -69,6 +71,11 @@ def write(folder: Path, size: str) -> int:
     with torch.no_grad():
         build._make_random(model)
         build._make_text(model, tokenizer)
+        # No answer ends by itself: these are far below whatever else may follow.
+        for end in ("<|im_end|>", "<|endoftext|>"):
+            row = model.get_output_embeddings().weight[tokenizer.token_to_id(end)]
+            row.zero_()
+            row[: build._FULL_STOP + 1] = -build._ALLOWED
     for old in folder.glob("*.safetensors"):
         old.unlink()
     model.save_pretrained(folder)

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.common import machine, parser, run, table, write_json
-from bench.common_engine import model_directory, name_of, prompts, through
+from bench.common_engine import model_directory, name_of, prompts
+from bench.common_engine_arms import through
 from tests.checkpoints.models import ENGINES, ROOT
 from tests.fixtures.triton import running
 
@@ -111,6 +112,7 @@ async def bench(options: argparse.Namespace, folder: Path, names: list[str]) -> 
                 [name_of(size)],
                 repositories=(repository,),
                 ready_seconds=_LOADING_SECONDS,
+                KEFU_TRITON_START_TIMEOUT=str(_LOADING_SECONDS),
             ) as host:
                 found += await measure(options, host, engine, batching, name_of(size), on_gpu)
     show(options, names, found)
@@ -124,11 +126,11 @@ async def measure(
 ) -> list[dict[str, Any]]:
     lines = []
     async with through(host.grpc, name) as road:
-        model = host.models[name]
-        await road.run(prompts(model, 4, 1, options.prompt, 2), 8, 4)
+        place = host.models[name].card["picture"]["placeholder_id"]
+        await road.run(prompts(place, 4, 1, options.prompt, 2), 8, 4)
         for concurrency in options.concurrency:
             count = max(4, 2 * concurrency)
-            asked = prompts(model, count, 100 + concurrency, options.prompt, options.pictures)
+            asked = prompts(place, count, 100 + concurrency, options.prompt, options.pictures)
             async with watched(on_gpu) as busy:
                 measured = await road.run(asked, options.tokens, concurrency)
             lines.append(
@@ -143,7 +145,9 @@ async def measure(
                 }
             )
             print(
-                f"  {engine}, {concurrency} at once, batching {'on' if batching else 'off'}: done"
+                f"  {engine}, batching {'on' if batching else 'off'}, {concurrency} at once:"
+                f" {measured.rate:.0f} tok/s",
+                flush=True,
             )
     return lines
 
