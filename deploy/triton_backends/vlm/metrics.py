@@ -7,7 +7,7 @@ thread makes all of them; and a family that is garbage-collected takes its value
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _COUNTERS = {
@@ -48,7 +48,8 @@ class TritonMeter:
         self._metrics: dict[str, Any] = {}
         self._added: dict[str, float] = {}
         self._set: dict[str, float] = {}
-        self._new: list[tuple[str, str, Any]] = []
+        self._observed: list[tuple[str, float]] = []
+        self._new: list[tuple[str, str, Any, list[float] | None]] = []
         self._pb_utils = pb_utils
         self._model = model
         self.declare(_COUNTERS, _GAUGES)
@@ -60,8 +61,15 @@ class TritonMeter:
     def declare(self, counters: Mapping[str, str], gauges: Mapping[str, str]) -> None:
         family = self._pb_utils.MetricFamily
         with self._lock:
-            self._new += [(name, text, family.COUNTER) for name, text in counters.items()]
-            self._new += [(name, text, family.GAUGE) for name, text in gauges.items()]
+            self._new += [(name, text, family.COUNTER, None) for name, text in counters.items()]
+            self._new += [(name, text, family.GAUGE, None) for name, text in gauges.items()]
+
+    def declare_histogram(self, name: str, text: str, buckets: Sequence[float]) -> None:
+        """The wheel's Triton (24.10) has histograms; on a server without them nothing is told, and nothing breaks."""
+        kind = getattr(self._pb_utils.MetricFamily, "HISTOGRAM", None)
+        if kind is not None:
+            with self._lock:
+                self._new.append((name, text, kind, list(buckets)))
 
     def add(self, name: str, value: float = 1.0) -> None:
         with self._lock:
@@ -70,6 +78,10 @@ class TritonMeter:
     def set(self, name: str, value: float) -> None:
         with self._lock:
             self._set[name] = value
+
+    def observe(self, name: str, value: float) -> None:
+        with self._lock:
+            self._observed.append((name, value))
 
     def close(self) -> None:
         """No values are handed over after it.  The server may be deaf to metrics by now: never wait for it."""
@@ -83,17 +95,26 @@ class TritonMeter:
     def _make(self) -> None:
         with self._lock:
             new, self._new = self._new, []
-        for name, description, kind in new:
+        for name, description, kind, buckets in new:
             family = self._pb_utils.MetricFamily(name=name, description=description, kind=kind)
             self._families.append(family)
-            self._metrics[name] = family.Metric(labels={"model": self._model})
+            labels = {"model": self._model}
+            self._metrics[name] = (
+                family.Metric(labels=labels)
+                if buckets is None
+                else family.Metric(labels=labels, buckets=buckets)
+            )
 
     def _hand_over(self) -> None:
         self._make()
         with self._lock:
             added, self._added = self._added, {}
             values, self._set = self._set, {}
+            observed, self._observed = self._observed, []
         for name, value in added.items():
             self._metrics[name].increment(value)
         for name, value in values.items():
             self._metrics[name].set(value)
+        for name, value in observed:
+            if name in self._metrics:
+                self._metrics[name].observe(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ import pytest
 from engines.token_bytes import TokenBytes
 from engines.vllm.memory import explain
 from engines.vllm.printed import Printed
-from engines.vllm.stats import COUNTERS, GAUGES, Stats
+from engines.vllm.stats import COUNTERS, FIRST_TOKEN, GAUGES, Stats
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 _FAILED = "RuntimeError: Engine core initialization failed. See root cause above."
@@ -82,6 +82,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.values: dict[str, float] = {"kefu_vlm_progress_total": 0, "kefu_vlm_busy_slots": 0}
+        self.observed: dict[str, list[float]] = {}
 
     def declare(self, counters: Mapping[str, str], gauges: Mapping[str, str]) -> None:
         self.values |= dict.fromkeys([*counters, *gauges], 0.0)
@@ -92,6 +93,13 @@ class Recorder:
     def set(self, name: str, value: float) -> None:
         assert name in self.values
         self.values[name] = value
+
+    def declare_histogram(self, name: str, text: str, buckets: Sequence[float]) -> None:
+        assert list(buckets) == sorted(buckets)
+        self.observed[name] = []
+
+    def observe(self, name: str, value: float) -> None:
+        self.observed[name].append(value)
 
 
 def test_steps_become_metrics_and_idle_means_nought() -> None:
@@ -114,6 +122,7 @@ def test_steps_become_metrics_and_idle_means_nought() -> None:
     assert meter.values["kefu_vlm_progress_total"] == 103
     assert meter.values["kefu_vllm_running_requests"] == meter.values["kefu_vlm_busy_slots"] == 3
     assert meter.values["kefu_vllm_first_token_seconds_total"] == 0.75
+    assert meter.observed == {FIRST_TOKEN: [0.5, 0.25]}
     assert all(meter.values[name] > 0 for name in [*COUNTERS, *GAUGES])
     stats.idle()
     assert all(meter.values[name] == 0 for name in [*GAUGES, "kefu_vlm_busy_slots"])

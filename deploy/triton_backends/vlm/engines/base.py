@@ -13,7 +13,7 @@ environment of its own (`environment.py`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -180,6 +180,11 @@ class Meter(Protocol):
     def add(self, name: str, value: float = 1.0) -> None: ...
 
     def set(self, name: str, value: float) -> None: ...
+
+    def declare_histogram(self, name: str, text: str, buckets: Sequence[float]) -> None:
+        """The same for a distribution; `buckets` are upper bounds, rising."""
+
+    def observe(self, name: str, value: float) -> None: ...
 
 
 class Engine(Protocol):
