@@ -1,6 +1,6 @@
 """Callers who leave fast answers do not kill the model server.
 
-Its gRPC front end up to 24.11 (the wheel's is 24.10) writes a response and hears of a cancelled call in two threads. At
+Its gRPC front end writes a response and hears of a cancelled call in two threads that do not agree (docs/models.md). At
 1 ms a token two dozen callers who cancelled their calls ended it within seconds, in one of three ways: signal 11, an
 assertion in gRPC (signal 6), or two threads that wait for each other for good while the server says that it is ready.
 """

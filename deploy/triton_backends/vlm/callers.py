@@ -5,9 +5,9 @@
     callers.stop(request_id)                # False: no such request is in work here
     callers.leave(caller)
 
-Triton tells of a cancelled call by itself (`response_sender.is_cancelled`), but its gRPC front end up to 24.11 does not
-survive being told while it writes a response.  So a request can also be stopped by a message: a request to the same
-model, on the same stream, whose prompt is empty and whose `sampling` is {"cancel": "<id of the request>"}.
+Triton tells of a cancelled call by itself (`response_sender.is_cancelled`), but its gRPC front end may not survive one
+that is cancelled while it writes a response (docs/models.md).  So a request can also be stopped by a message: a request
+to the same model, on the same stream, whose prompt is empty and whose `sampling` is {"cancel": "<id of the request>"}.
 """
 
 from __future__ import annotations

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from tritonclient.grpc import service_pb2_grpc
 
-from kefu_gateway.adapters.triton import build_request
+from kefu_gateway.adapters.triton import StallLimits, TritonHost
 from kefu_gateway.domain.ports import Inference, Sampling
 from tests.contract.engines.conftest import Served
 from tests.fixtures.pictures import page
 from tests.fixtures.triton import until
 
-# The engine vllm has its own test of this: its processes, and its caches, are others.
-pytestmark = [pytest.mark.triton, pytest.mark.engines("transformers")]
+pytestmark = [pytest.mark.triton, pytest.mark.engines("transformers", "vllm")]
 
 CALLS, AT_ONCE = 2000, 32
 # A leak of one prompt's keys and values, or of one picture's tensors, in each would be hundreds of MiB.
@@ -34,33 +31,44 @@ async def test_two_thousand_cancelled_requests_leave_nothing(served: Served) -> 
     picture = page("Ticket", size=(224, 112))
     answer = await served.ask("What is it?", [picture], max_tokens=12)
 
-    async def leave(number: int, stub: Any) -> None:
-        """Goes while the prompt is read, or after some tokens; as the gateway does it, by cancelling the call."""
+    async def leave(number: int, model: TritonHost) -> None:
+        """Goes while the prompt is read, or after some tokens, as a gateway's caller does."""
         pictures = [picture] if number % 4 == 0 else []
         asked = Inference(
             model=served.name,
             input_ids=served.prompt(f"Call {number}: {'more ' * (number % 9)}", len(pictures)),
             pictures=pictures,
-            sampling=Sampling(max_tokens=1500, temperature=1.0, top_p=1.0, seed=number),
+            # vLLM on a CPU dies of a seed where it reads a prompt in parts: it asks the generator for its offset.
+            sampling=Sampling(
+                max_tokens=1500,
+                temperature=1.0,
+                top_p=1.0,
+                seed=None if served.engine == "vllm" else number,
+            ),
         )
-        call = stub.ModelStreamInfer(timeout=60)
-        try:
-            await call.write(build_request(asked))
-            for _ in range(rng.randint(0, 3)):
-                await call.read()
-        finally:
-            call.cancel()
+        async with aclosing(model.infer(asked, timeout=100)) as chunks:
+            heard, most = 0, rng.randint(0, 3)
+            if most == 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rng.random() / 50):
+                        await anext(chunks)
+                return
+            async for _ in chunks:
+                heard += 1
+                if heard == most:
+                    break
 
     async def some(count: int) -> None:
         numbers = iter(range(count))
         async with grpc.aio.insecure_channel(served.host.grpc) as channel:
-            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            model = TritonHost(channel, StallLimits())
 
             async def caller() -> None:
                 for number in numbers:
-                    await leave(number, stub)
+                    await leave(number, model)
 
             await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+            await model.close()
             await until(lambda: served.metric("kefu_vlm_active_requests") == 0, 60)
 
     # The first few hundred fill the allocators' pools.
@@ -78,7 +86,8 @@ async def test_two_thousand_cancelled_requests_leave_nothing(served: Served) -> 
 
 
 def memory(served: Served) -> float:
-    """MiB resident of the model's process and those that it started."""
+    """MiB resident of the model's process and those that it started. Not of those that vLLM started: their cache is
+    taken from the system page by page, as it is written to (`vllm_direct` has a small one, and measures them)."""
     parents: dict[int, list[int]] = {}
     model = f"{served.host.folder.parent}/models/{served.name}/".encode()
     found = 0
@@ -92,7 +101,8 @@ def memory(served: Served) -> float:
     assert found, f"no process of {served.name}"
     family, kib = [found], 0
     for pid in family:
-        family += parents.get(pid, [])
+        if served.engine != "vllm":
+            family += parents.get(pid, [])
         with suppress(OSError):
             status = Path(f"/proc/{pid}/status").read_text()
             kib += int(status.split("VmRSS:")[1].split()[0])

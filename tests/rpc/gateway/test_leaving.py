@@ -1,7 +1,8 @@
 """Whoever leaves an answer has the model stopped by a message on the same stream, and the call ends by itself.
 
-Triton's gRPC front end up to 24.11 crashes or hangs when a call is cancelled while it writes a response (see
-tests/e2e/test_triton_leaving.py): so cancelling the call is the last resort, and these tests tell the two apart.
+Triton's gRPC front end crashes or hangs when a call is cancelled while it writes a response (docs/models.md, and
+tests/e2e/test_triton_leaving.py shows it): so cancelling the call is the last resort, and these tests tell the two
+apart.
 """
 
 from __future__ import annotations

@@ -4,11 +4,10 @@
     response = await stream.read(until=loop.time() + 5.0)
     stream.leave()
 
-Triton's gRPC front end up to 24.11 crashes, or hangs for good, when a call is cancelled in the moment in which it
-writes a response (triton-inference-server/server#7368, #8034), whoever cancels: the client, its deadline, a broken
-connection. So `stop`, a second message on the same call, asks the model to end the request, and the call is read to its
-end in the background. Where that takes too long, is refused, or too many end at once, the call is cancelled after all.
-On the same call, because another one may reach another server.
+Triton's gRPC front end crashes, or hangs for good, when a call is cancelled in the moment in which it writes a response
+(docs/models.md), whoever cancels: the client, its deadline, a broken connection. So `stop`, a second message, asks the
+model to end the request, and the call is read to its end in the background. Where that takes too long, is refused, or
+too many end at once, the call is cancelled after all. On the same call, because another one may reach another server.
 
 A task of its own does the reading: grpc.aio cancels a call when the task that reads or writes it is cancelled.
 """
@@ -90,6 +89,7 @@ class Stream:
         self._id = request.id
         self._stop = stop
         self._sent = asyncio.Event()
+        # As long as the answer at most: a caller who reads slowly does not hold up the model.
         self._responses: deque[service_pb2.ModelStreamInferResponse] = deque()
         self._news: asyncio.Future[None] | None = None
         self._error: grpc.aio.AioRpcError | None = None
