@@ -10,7 +10,7 @@ import pytest
 from bench import gpu
 from bench.common_checkpoint import SIZES, config
 from bench.common_engine import Measured
-from bench.engines import summary
+from bench.engines import shown, summary
 
 
 def test_without_a_gpu_nothing_is_measured_and_it_says_so(
@@ -37,6 +37,14 @@ def test_the_figure_is_the_median_of_the_turns_ratios() -> None:
         (Measured(450, 0.3, 9), Measured(500, 0.05, 9)),
     ]
     assert summary(8, False, turns)["ratio"] == pytest.approx(0.9)
+
+
+def test_rounds_that_others_disturbed_give_no_verdict() -> None:
+    """On a busy machine the rounds' ratios went from 0.4 to 3.9: their median is nobody's."""
+    pairs = [(Measured(390, 0.1, 9), Measured(100, 0.05, 9))]
+    line = {"model": "tiny", "road": "triton", "calm": 0, **summary(1, False, pairs)}
+    assert shown(line).startswith("NO FIGURE")
+    assert shown(line | {"calm": 3}).startswith("met")
 
 
 @pytest.mark.parametrize("size", SIZES)
