@@ -77,6 +77,21 @@ def test_a_cutouts_black_band_goes_where_a_clock_says_that_it_is_a_phone() -> No
     assert cut(bare).kind in ("none", "unsure")
 
 
+def test_a_home_indicator_goes_with_as_much_above_it_as_it_is_high() -> None:
+    """An iPhone held across shows no status bar; the pill has one size and one place."""
+    picture = Image.fromarray(across(buttons="", clock=False))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle([0, 1000, 2160, 1080], fill=(250, 250, 250))
+    draw.rounded_rectangle([780, 1046, 1379, 1059], 7, fill=(20, 20, 20))
+    crop = cut(np.array(picture))
+    assert "home_indicator" in crop.kind
+    assert 1080 - 1046 + 10 <= crop.bottom <= 1080 - 1046 + 18
+    # Anywhere else it is a line of the page.
+    draw.rectangle([0, 1000, 2160, 1080], fill=(250, 250, 250))
+    draw.rounded_rectangle([680, 1046, 1279, 1059], 7, fill=(20, 20, 20))
+    assert cut(np.array(picture)).bottom == 0
+
+
 def test_black_on_both_sides_is_a_letterboxed_picture() -> None:
     pixels = across(buttons="", clock=False)
     pixels[:, :90] = 0
@@ -113,6 +128,8 @@ def test_drawn_phones_lose_no_content_and_most_lose_their_bars() -> None:
         cuts = (crop.left, crop.right, crop.bottom)
         truth = (screen.left, screen.right, screen.bottom)
         assert all(a <= b for a, b in zip(cuts, truth, strict=True)), (seed, screen.kind)
+        # Every home indicator: half of them were longer than the shapes that were looked at.
+        assert (crop.bottom > 0) == (screen.bottom > 0), (seed, screen.kind)
         found[[a > 0 for a in cuts] == [b > 0 for b in truth]] += 1
     assert found[True] >= 15
 

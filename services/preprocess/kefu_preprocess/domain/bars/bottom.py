@@ -6,6 +6,7 @@ over text stays, with the text.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -74,15 +75,17 @@ def find_home_indicator(pixels: Pixels) -> BottomBar | None:
     grey = np.asarray(cv2.cvtColor(pixels[rows - depth :], cv2.COLOR_RGB2GRAY), np.uint8)
     if not empty_rows(grey[-3:], ()).all():
         return None
-    for layer in layers(grey, int(_THICKEST * rows)):
+    # A layer has no shape longer than ten times its thickest.
+    for layer in layers(grey, math.ceil(_INDICATOR_WIDTH[1] * columns / 10)):
         for glyph in layer.glyphs:
             pill = (
                 _INDICATOR_WIDTH[0] * columns <= glyph.width <= _INDICATOR_WIDTH[1] * columns
                 and _INDICATOR_HEIGHT[0] * rows <= glyph.height <= _INDICATOR_HEIGHT[1] * rows
                 and abs(glyph.left + glyph.right - columns) <= 0.01 * columns
                 and 0.01 * rows <= depth - glyph.bottom <= 0.035 * rows
-                # Round ends: a ruler or a line of a table has none.
-                and 0.9 <= glyph.ink / (glyph.width * glyph.height) < 1.0
+                # Round ends: a ruler or a line of a table has none. Two half discs leave 0.21 of the square of their
+                # height empty, a ruler that JPEG smeared much more.
+                and 0 < glyph.width * glyph.height - glyph.ink < 0.4 * glyph.height**2
                 and _round_ends(layer, glyph)
             )
             if not pill:
