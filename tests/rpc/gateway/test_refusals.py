@@ -80,6 +80,11 @@ CASES = {
         Reason.SETTING_INVALID,
         "question.generation.seed",
     ),
+    "nine stops": (
+        ask("?", generation=question_pb2.Generation(stop=["x"] * 9)),
+        Reason.SETTING_INVALID,
+        "question.generation.stop",
+    ),
     "empty stop": (
         ask("?", generation=question_pb2.Generation(stop=[""])),
         Reason.SETTING_INVALID,
@@ -91,6 +96,13 @@ CASES = {
         "question.generation.json_schema",
     ),
 }
+
+
+async def test_the_lower_of_two_limits_is_told(house: House) -> None:
+    """Any model may have ten pictures a question; this one four."""
+    for count, limit in ((11, "10"), (5, "4")):
+        error = await refused(house, ask(*[b"x"] * count))
+        assert (error.metadata["limit"], error.metadata["got"]) == (limit, str(count))
 
 
 @pytest.mark.parametrize("name", CASES)

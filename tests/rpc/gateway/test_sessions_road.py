@@ -9,6 +9,7 @@ import pytest
 
 from kefu.chat.v1 import answer_pb2, chat_service_pb2
 from kefu_common.errors import KefuError, Reason
+from kefu_gateway.domain.stages.compose import PICTURE_ALONE
 from tests.fakes.model import byte_tokenizer
 from tests.fakes.triton import Script
 from tests.rpc.gateway.conftest import House
@@ -38,6 +39,16 @@ async def test_rounds_with_their_pictures_are_in_the_next_prompt(house: House) -
     order = ["one", "first answer", "two", "second answer", "and the first one?"]
     assert sorted(order, key=text.index) == order
     assert answer.usage.history_rounds == 2
+
+
+async def test_of_pictures_that_came_alone_the_next_prompt_says_so(house: House) -> None:
+    """A round without a word of the customer is one that a model takes for its own."""
+    await whole(house, ask(b"AAA", session_id="s"))
+    await say(house, "about this one", b"BBB")
+    await say(house, "and both?")
+    words = PICTURE_ALONE["en"]
+    assert prompt(house).count(words) == 1
+    assert f"<|image|>{words}<|end|>" in prompt(house)
 
 
 async def test_one_off_and_another_session_see_nothing_of_it(house: House) -> None:

@@ -144,6 +144,12 @@ async def test_a_chunk_has_its_limits(media: Any, chunk: bytes) -> None:
     assert (error.reason, error.field) == (Reason.FIELD_INVALID, "chunk.data")
 
 
+async def test_a_file_may_end_in_a_chunk_of_one_byte(media: Any) -> None:
+    data = DATA[:1001]
+    status = await upload(media, [start(data), *chunks(data, chunk=1000)])
+    assert status.complete
+
+
 async def test_messages_come_in_their_order(media: Any) -> None:
     for requests, field in (
         ([], "start"),

@@ -22,12 +22,14 @@ COMMAND = [sys.executable, "-m", "kefu_preprocess"]
 
 
 @pytest.fixture
-def process(socket_folder: Path) -> Iterator[subprocess.Popen[str]]:
+def process(socket_folder: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """The parameter: more of the environment."""
     environment = {
         **os.environ,
         "KEFU_PREPROCESS_SOCKET": str(socket_folder / "p.sock"),
         "KEFU_PREPROCESS_METRICS": "127.0.0.1:0",
         "KEFU_PREPROCESS_WORKERS": "1",
+        **getattr(request, "param", {}),
     }
     with subprocess.Popen(COMMAND, env=environment, stderr=subprocess.PIPE, text=True) as started:
         yield started
@@ -62,6 +64,22 @@ def test_it_prepares_counts_and_drains(process: subprocess.Popen[str], socket_fo
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0
     assert not (socket_folder / "p.sock").exists()
+
+
+@pytest.mark.parametrize("process", [{"KEFU_PREPROCESS_SETTLE_SECONDS": "60"}], indirect=True)
+def test_a_second_signal_ends_it_at_once(
+    process: subprocess.Popen[str], socket_folder: Path
+) -> None:
+    listening(process)
+    with grpc.insecure_channel(f"unix:{socket_folder}/p.sock") as channel:
+        # It says that it listens a moment before it hears signals.
+        request = pb.PrepareRequest(data=encoded(noise(60, 40), "PNG"))
+        assert pb_grpc.PreprocessServiceStub(channel).Prepare(request, timeout=60).data
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert any('"draining"' in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130, "not after a minute, and not with 0"
 
 
 def test_help_names_every_setting() -> None:

@@ -16,6 +16,8 @@ few = settings(max_examples=50, deadline=None)
 EXAMPLES = {
     "我的电话13812345678，打不通": "我的电话[phone],打不通",
     "+86 138-1234-5678": "[phone]",
+    "8613812345678": "[phone]",
+    "0086 138 1234 5678": "[phone]",
     "联系 １３８ １２３４ ５６７８": "联系 [phone]",
     "138\u200b1234\u200b5678": "[phone]",
     "座机 0571-88157777": "座机 [phone]",
@@ -24,6 +26,7 @@ EXAMPLES = {
     "身份证 11010519491231002X": "身份证 [id]",
     "身份证号:110105 19491231 002x。": "身份证号:[id]。",
     "卡号 6222 0212 3456 7890 127": "卡号 [number]",
+    "卡号 5105 1051 0510 5100": "卡号 [card]",
     "card 4111-1111-1111-1111": "card [card]",
     "邮箱 zhang.san+shop@mail.example.com.cn 谢谢": "邮箱 [email] 谢谢",
     "看 https://x.cn/o?token=abc 这里": "看 [url] 这里",
@@ -105,7 +108,8 @@ def test_bank_cards_by_their_check_digit(number: int) -> None:
 def test_a_text_made_to_be_slow_is_not(unit: str) -> None:
     start = time.perf_counter()
     mask(unit * 20_000)
-    assert time.perf_counter() - start < 0.5
+    # Milliseconds; with a pattern that tries every split it would be hours.
+    assert time.perf_counter() - start < 10
 
 
 def test_a_long_text_is_cut() -> None:

@@ -91,7 +91,8 @@ async def test_work_that_nobody_waits_for_is_cancelled_and_the_next_one_begins_a
     tasks = await _asked(flight, work, 2)
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 2
     work.go.set()
     assert await flight.do("key", work) == (2, False)
     assert work.cancelled == 1

@@ -66,6 +66,13 @@ def test_detail_that_fits_stands_beside_the_reason() -> None:
     assert quota == {"ErrorInfo", "QuotaFailure", "RetryInfo"}
 
 
+def test_the_time_to_come_back_travels_to_the_millisecond() -> None:
+    status = to_status(KefuError(Reason.OVERLOADED, "x", retry_after=1.5))
+    received = from_call_error(CallError(status.SerializeToString()))
+    assert received is not None
+    assert received.retry_after == 1.5
+
+
 def test_status_of_another_domain_is_not_ours() -> None:
     status = to_status(KefuError(Reason.INTERNAL, "x"))
     info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain="elsewhere")

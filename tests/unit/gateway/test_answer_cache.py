@@ -154,6 +154,14 @@ async def test_the_oldest_makes_room() -> None:
     assert desk.host.asked == 4
 
 
+async def test_what_was_asked_last_is_not_the_oldest() -> None:
+    desk = Desk()
+    desk.host.go_on.set()
+    for ids in ((1,), (2,), (1,), (3,), (1,)):
+        await desk.ask(input_ids=ids)
+    assert desk.counts == {"miss": 3, "hit": 2}
+
+
 PICTURES = st.lists(st.text(max_size=4), max_size=3)
 
 

@@ -91,6 +91,18 @@ def test_who_leaves_leaves_no_trace() -> None:
     assert (len(queue), queue.oldest_seconds()) == (0, 0.0)
 
 
+def test_who_fills_the_most_of_its_share_makes_room() -> None:
+    """Six of a tenant that has a share of four are less than three of one that has a share of one."""
+    queue = FairQueue()
+    for _ in range(6):
+        push(queue, "large", weight=4.0)
+    last = [push(queue, "small") for _ in range(3)][-1]
+    assert queue.crowding_out("new", 1.0) is last
+    # As much as the other would have itself is no reason to go.
+    assert queue.crowding_out("new", 1 / 3) is None
+    assert queue.crowding_out("small", 1.0) is None
+
+
 async def test_a_flood_that_fills_the_queue_makes_room_for_others() -> None:
     door = Admission(AdmissionLimits(turns=1, tokens=100, queue=4), lambda running, queued: None)
     outcomes: dict[str, list[Reason | None]] = {"flood": [], "bank": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,25 @@ def test_a_transparent_picture_lies_on_the_paper_that_shows_it(ink: int, paper: 
     assert pixels[15, 15].tolist() == [ink] * 3
 
 
+def test_a_webp_with_transparency_lies_on_paper_as_well() -> None:
+    """Decoded by libwebp itself, what is transparent would be whatever the maker left there."""
+    rgba = np.zeros((40, 40, 4), np.uint8)
+    rgba[:, :] = (200, 0, 0, 0)
+    rgba[10:30, 10:30] = (20, 20, 20, 255)
+    for options in ({"lossless": True, "exact": True}, {"quality": 90, "exact": True}):
+        pixels = decoded(encoded(rgba, "WEBP", **options)).pixels
+        assert pixels[0, 0].tolist() == [255] * 3
+        assert pixels[20, 20].max() < 60
+
+
+def test_a_light_picture_with_rounded_corners_lies_on_white() -> None:
+    """On black, what is in the corners of a screenshot would be taken for a part of it."""
+    rgba = np.full((80, 80, 4), 250, np.uint8)
+    rgba[:, :, 3] = 255
+    rgba[:8, :8, 3] = 0
+    assert decoded(encoded(rgba, "PNG")).pixels[2, 2].tolist() == [255] * 3
+
+
 def test_of_an_animation_the_first_frame_is_taken() -> None:
     sink = io.BytesIO()
     first, second = (Image.new("RGB", (32, 32), colour) for colour in ("red", "blue"))
@@ -109,7 +129,7 @@ def test_of_an_animation_the_first_frame_is_taken() -> None:
     assert decoded(sink.getvalue()).pixels[16, 16].tolist() == [255, 0, 0]
 
 
-def test_a_colour_profile_is_applied_and_a_broken_one_ignored() -> None:
+def test_a_colour_profile_that_is_srgb_or_broken_changes_nothing() -> None:
     pixels = np.full((4, 4, 3), (10, 200, 10), np.uint8)
     linear = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -117,6 +137,20 @@ def test_a_colour_profile_is_applied_and_a_broken_one_ignored() -> None:
     assert to_srgb(pixels, srgb) is pixels
     for unfit in (b"no profile at all", lab, linear[:50]):
         assert np.array_equal(to_srgb(pixels, unfit), pixels)
+
+
+def test_colours_are_those_of_the_profile() -> None:
+    """A profile made of sRGB's own, its red and its green exchanged: what is written as red is seen as green."""
+    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = {}
+    for number in range(int.from_bytes(srgb[128:132], "big")):
+        name, place, size = struct.unpack_from(">4sII", srgb, 132 + 12 * number)
+        tags[name] = slice(place, place + size)
+    srgb[tags[b"rXYZ"]], srgb[tags[b"gXYZ"]] = srgb[tags[b"gXYZ"]], srgb[tags[b"rXYZ"]]
+    other = bytes(srgb).replace("sRGB".encode("utf-16-be"), "abcd".encode("utf-16-be"))
+    pixels = np.full((4, 4, 3), (200, 10, 10), np.uint8)
+    seen = to_srgb(pixels, other.replace(b"sRGB", b"abcd"))
+    assert np.abs(seen.astype(int) - (10, 200, 10)).max() <= 3
 
 
 @pytest.mark.parametrize(

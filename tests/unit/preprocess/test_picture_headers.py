@@ -100,6 +100,14 @@ def test_what_a_jpeg_is_not_is_a_mismatch(declared: str) -> None:
     assert caught.value.metadata["found"] == "image/jpeg"
 
 
+def test_as_many_bytes_as_are_allowed_are_taken() -> None:
+    data = encoded(noise(20, 20), "PNG")
+    assert admit(data, "", Limits(max_bytes=len(data))) is Format.PNG
+    with pytest.raises(KefuError) as caught:
+        admit(data, "", Limits(max_bytes=len(data) - 1))
+    assert caught.value.reason is Reason.PICTURE_TOO_LARGE
+
+
 def test_text_that_begins_with_bm_is_no_picture() -> None:
     assert sniff(b"BMW is a maker of cars, and this is a text.") is None
 

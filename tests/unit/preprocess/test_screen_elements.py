@@ -71,6 +71,19 @@ def test_marks_are_drawn_on_a_copy() -> None:
     assert not np.array_equal(marked, before)
 
 
+def test_a_mark_is_where_its_element_is_in_a_picture_that_was_cropped_and_scaled() -> None:
+    element = Element(number=1, kind=ElementKind.BUTTON, box=Box(200, 440, 600, 840))
+    plain = np.zeros((400, 400, 3), np.uint8)
+    marked = draw_marks(plain, (element,), (0, 40), (0.5, 0.25))
+    drawn = marked.any(axis=2)
+    assert drawn[100:201, 100].all()
+    assert drawn[100:201, 300].all()
+    assert drawn[100, 100:301].all()
+    assert drawn[200, 100:301].all()
+    assert not drawn[105:195, 105:295].any()
+    assert not drawn[205:].any()
+
+
 def test_the_service_returns_boxes_of_the_original_and_a_second_picture() -> None:
     job = Job(
         data=encoded(screen(), "PNG"),

@@ -124,6 +124,15 @@ def test_two_phones_side_by_side_are_no_screen() -> None:
     assert find_crop(np.hstack([phone, other]), CropMode.AUTO).top == 0
 
 
+@pytest.mark.parametrize("left", [300, 560, 700])
+def test_a_row_with_two_times_is_a_timetable(left: int) -> None:
+    """A phone shows one clock."""
+    picture = Image.fromarray(plain_phone())
+    draw = ImageDraw.Draw(picture)
+    draw.text((left, 30), "12:40", (20, 20, 20), font=font_of(36), anchor="lm")
+    assert find_crop(np.array(picture), CropMode.AUTO).top == 0
+
+
 def test_a_bar_over_content_is_cut_close_below_its_glyphs() -> None:
     """Where something begins within the fringe of the glyphs nobody can say where the bar ends."""
     pixels = plain_phone()
