@@ -24,7 +24,7 @@ _NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 # A process that the kernel killed for its memory says nothing at all.
-_DIED = re.compile(r"Stub process '.*' is not healthy", re.IGNORECASE)
+_DIED = re.compile(r"Stub process '.*' is not healthy|died while it was loading", re.IGNORECASE)
 _TRACE = re.compile(r"\s*\n\s*At:.*", re.DOTALL)
 _SETTINGS: Mapping[str, str] = {
     "vllm": "engine_settings.max_num_seqs, context_tokens, max_pictures or engine_settings.gpu_memory_utilization",

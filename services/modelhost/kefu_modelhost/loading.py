@@ -9,7 +9,7 @@ One after the other, because engines measure the free memory of a GPU while they
 | --- | --- |
 | weights or an environment are missing | told without asking the server; looked at again at the next attempt |
 | the engine raises | the model is `failed`, with its words and with what to lower |
-| its process dies | Triton says so within a second or two: `failed` |
+| its process dies | Triton says so within a second or two, or we do a little later: `failed` |
 | it loads longer than it may | its processes are ended: `failed` |
 | it loads, and does not answer | unloaded, so that Triton does not call it ready: `failed` |
 | the server dies | ServerLost, and the model that was being loaded waits longest |
@@ -38,6 +38,10 @@ from kefu_modelhost.settings import Settings
 log = structlog.get_logger()
 
 _UNLOAD_SECONDS = 15.0
+_LOOK_SECONDS = 0.1
+# Mostly Triton does notice, and has the engine's own words.
+_WORDS_SECONDS = 10.0
+_SPAWN_SECONDS = 30.0
 
 
 class Loader:
@@ -113,11 +117,7 @@ class Loader:
         limit = seconds_to_load(card, self._settings.start_timeout)
         end = time.monotonic() + limit
         try:
-            await answering(
-                self._server,
-                self._client.load_model(name, headers=self._headers, client_timeout=limit + 5),
-                limit,
-            )
+            await self._loaded(name, limit)
             hosted.in_server = True
             # The first answers compile and warm up: what is left of the limit is theirs.
             left = max(end - time.monotonic(), self._settings.probe_timeout)
@@ -132,6 +132,29 @@ class Loader:
                 " (KEFU_TRITON_START_TIMEOUT, or load_seconds in its card)"
             ) from error
         return took
+
+    async def _loaded(self, name: str, limit: float) -> None:
+        call = self._client.load_model(name, headers=self._headers, client_timeout=limit + 5)
+        load = asyncio.create_task(answering(self._server, call, limit))
+        death = asyncio.create_task(self._death_of(name))
+        try:
+            await asyncio.wait({load, death}, return_when=asyncio.FIRST_COMPLETED)
+            if not load.done():
+                raise LoadError(f"the process of {name} died while it was loading")
+            await load
+        finally:
+            for task in (load, death):
+                task.cancel()
+            await asyncio.gather(load, death, return_exceptions=True)
+
+    async def _death_of(self, name: str) -> None:
+        """Triton itself does not notice a process that dies just after its start, and would wait for it."""
+        # It may have come and gone between two looks.
+        patience, alive = _SPAWN_SECONDS, time.monotonic()
+        while time.monotonic() - alive < patience:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if name in (await asyncio.to_thread(self._server.stubs)).values():
+                patience, alive = _WORDS_SECONDS, time.monotonic()
 
     def _probe(self, card: ModelCard) -> Probe:
         try:
