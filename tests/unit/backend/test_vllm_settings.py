@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,14 @@ def card(settings: dict[str, Any] | None = None, **weights: Any) -> Card:
     )
 
 
-def arguments(settings: dict[str, Any] | None = None, *, cpu: bool = False, **weights: Any) -> Any:
-    return engine_arguments(card(settings, **weights), Path("/weights"), known=KNOWN, cpu=cpu)
+def arguments(
+    settings: dict[str, Any] | None = None,
+    *,
+    cpu: bool = False,
+    folder: Path = Path("/weights"),
+    **weights: Any,
+) -> Any:
+    return engine_arguments(card(settings, **weights), folder, known=KNOWN, cpu=cpu)
 
 
 def test_what_follows_from_the_card() -> None:
@@ -88,7 +95,23 @@ def test_limits_that_contradict_the_card() -> None:
     assert arguments({"max_model_len": 4096})["max_model_len"] == 4096
 
 
-def test_remote_code_only_at_a_pinned_commit() -> None:
+def test_remote_code_only_at_a_pinned_commit(tmp_path: Path) -> None:
+    """A commit in the card alone said nothing about the files in the folder: vLLM ran whatever lay there."""
+    commit = "a" * 40
     with pytest.raises(ValueError, match="40 hex digits"):
         arguments(remote_code=True, revision="main")
-    assert arguments(remote_code=True, revision="a" * 40)["trust_remote_code"] is True
+    manifest = tmp_path / "kefu-weights.json"
+    for found in (None, {}, {"revision": "b" * 40}):
+        if found is not None:
+            manifest.write_text(json.dumps(found))
+        with pytest.raises(ValueError, match="its code is not run"):
+            arguments(remote_code=True, revision=commit, folder=tmp_path)
+    manifest.write_text(json.dumps({"revision": commit}))
+    got = arguments(remote_code=True, revision=commit, folder=tmp_path)
+    assert got["trust_remote_code"] is True
+
+
+def test_code_that_the_card_does_not_allow(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoConfig": "configuration_x.X"}}')
+    with pytest.raises(ValueError, match="does not allow it"):
+        arguments(folder=tmp_path)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,8 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText
 
 from engines.base import Card
+from engines.remote_code import NotPinned, remote_code
 from engines.transformers.settings import TransformersSettings
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_MANIFEST = "kefu-weights.json"  # what the model host writes beside weights that it fetched
 
 
 class LoadError(RuntimeError):
@@ -49,7 +45,10 @@ def load(
                 f"{weights / name} is missing: run `python -m kefu_modelhost pull {card.name}`,"
                 " or set KEFU_WEIGHTS_DIR to the folder that has the model's folder"
             )
-    code = _remote_code(card, weights)
+    try:
+        code = remote_code(card, weights)
+    except NotPinned as error:
+        raise LoadError(str(error)) from error
     device = _device(settings, device_id)
     dtype = _dtype(settings, device)
     try:
@@ -73,33 +72,6 @@ def load(
         ) from error
     model.requires_grad_(False)
     return Loaded(model, config, processor, device, _end_ids(model, config))
-
-
-def _remote_code(card: Card, weights: Path) -> bool:
-    """Whether the checkpoint's own Python files may run: if the card pins them, and these are the ones."""
-    wants = "auto_map" in json.loads((weights / "config.json").read_text(encoding="utf-8"))
-    pinned = card.raw.get("weights", {})
-    if not pinned.get("remote_code"):
-        if wants:
-            raise LoadError(
-                f"{weights} brings Python code of its own (auto_map in config.json), and the card of {card.name} does"
-                " not allow it: set weights.remote_code and pin weights.revision to a commit that you have read"
-            )
-        return False
-    revision = str(pinned.get("revision", ""))
-    if not _COMMIT.fullmatch(revision):
-        raise LoadError(
-            f"the card of {card.name} allows remote code, but its weights.revision {revision!r} is no commit (40 hex"
-            " digits): what a branch or a tag names can change"
-        )
-    manifest = weights / _MANIFEST
-    found = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
-    if found.get("revision") != revision:
-        raise LoadError(
-            f"{manifest} does not say that this is commit {revision} of {card.name}: its code is not run."
-            f" `python -m kefu_modelhost pull {card.name}` fetches and checks it"
-        )
-    return True
 
 
 def _device(settings: TransformersSettings, device_id: int | None) -> torch.device:

@@ -10,12 +10,12 @@ Whatever `AsyncEngineArgs` has may stand in `engine_settings` under its own name
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from engines.base import Card
+from engines.remote_code import NotPinned, remote_code
 
 # Read by the backend (`model.py`), not by vLLM.
 _OURS = frozenset({"threads", "environment", "debug_dir"})
@@ -32,7 +32,6 @@ _FOLLOW = {
     "disable_log_stats": "the engine's metrics",
     "enable_log_requests": "prompts are never logged",
 }
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CPU: Mapping[str, Any] = {
     # Compiling takes a C++ compiler and minutes; captured graphs are a GPU's.
     "enforce_eager": True,
@@ -71,7 +70,11 @@ def engine_arguments(
             f"limit_mm_per_prompt lets {_pictures(shown)} pictures in, the card's max_pictures is"
             f" {card.max_pictures}: lower that instead"
         )
-    remote_code = _remote_code(card, problems)
+    code = False
+    try:
+        code = remote_code(card, weights)
+    except NotPinned as error:
+        problems.append(str(error))
     if problems:
         raise ValueError(f"engine_settings of {card.name}: {'; '.join(problems)}")
     arguments = {
@@ -79,7 +82,7 @@ def engine_arguments(
         "model": str(weights),
         "max_model_len": card.context_tokens,
         "limit_mm_per_prompt": {"image": card.max_pictures, "video": 0},
-        "trust_remote_code": remote_code,
+        "trust_remote_code": code,
         "enable_prefix_caching": True,
         # Without white space and fields that nobody asked for: a model that may write them may write them for ever.
         # Guidance is what can leave both out.
@@ -99,12 +102,3 @@ def engine_arguments(
 def _pictures(limits: Mapping[str, Any]) -> int:
     value = limits.get("image", 0)
     return int(value.get("count", 0) if isinstance(value, Mapping) else value)
-
-
-def _remote_code(card: Card, problems: list[str]) -> bool:
-    weights: Mapping[str, Any] = card.raw.get("weights") or {}
-    if not weights.get("remote_code", False):
-        return False
-    if not _COMMIT.fullmatch(str(weights.get("revision", ""))):
-        problems.append("weights.remote_code needs weights.revision to be a commit (40 hex digits)")
-    return True
