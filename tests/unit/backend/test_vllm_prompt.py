@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from engines.base import Card
-from engines.vllm.prompt import PromptIds
+from engines.vllm.prompt import PromptIds, end_ids
 
 from tests.fakes.model import PLACEHOLDER, byte_tokenizer
 
@@ -23,6 +24,20 @@ def made(folder: Path, **picture: Any) -> PromptIds:
         "picture": {"placeholder": PLACEHOLDER, "placeholder_id": 256, **picture},
     }
     return PromptIds(Card.from_json(raw), folder / "tokenizer.json")
+
+
+def test_tokens_that_end_an_answer_are_known(tmp_path: Path) -> None:
+    byte_tokenizer().save(str(tmp_path / "tokenizer.json"))
+
+    def ends(*names: str) -> tuple[int, ...]:
+        raw = {"name": "tiny", "engine": "vllm", "context_tokens": 64, "end_tokens": list(names)}
+        card = Card.from_json({**raw, "picture": {"placeholder_id": 256}})
+        return end_ids(card, tmp_path / "tokenizer.json")
+
+    assert ends() == ()
+    assert ends(PLACEHOLDER) == (256,)
+    with pytest.raises(ValueError, match="no token"):
+        ends(PLACEHOLDER, "<|nowhere|>")
 
 
 def test_a_placeholder_that_the_processor_knows_stays(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from engines.vllm.answer import Answer, Delta
 from engines.vllm.driver import Driver, Failed, Ticket
 from engines.vllm.params import sampling_params
 from engines.vllm.pictures import Picture
+from engines.vllm.prompt import end_ids
 from engines.vllm.stats import Stats
 
 # How often a job that gets no tokens asks whether its caller left.
@@ -43,6 +44,7 @@ class VllmEngine:
         self._stats = Stats(context.meter)
         self._driver = Driver(context.card, context.weights, self._stats, self._died)
         self._vocabulary: TokenBytes
+        self._ends: tuple[int, ...] = ()
         self._active = 0
         self._changed = threading.Condition()
 
@@ -51,6 +53,7 @@ class VllmEngine:
             if not path.is_file():
                 raise FileNotFoundError(_missing(path, self._card.name))
         self._vocabulary = TokenBytes(self._tokenizer)
+        self._ends = end_ids(self._card, self._tokenizer)
         self._driver.start()
 
     def close(self) -> None:
@@ -72,7 +75,7 @@ class VllmEngine:
             raise _dead()
         if max(job.input_ids) >= self._vocabulary.size:
             raise ContractError("bad_tensor", "input_ids has an id outside the vocabulary")
-        params = sampling_params(job.sampling)
+        params = sampling_params(job.sampling, self._ends)
         text = len(job.input_ids) - len(job.images)
         ticket = self._driver.submit(job, self._pictures(job), params)
         done = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -10,8 +11,11 @@ from jsonschema.exceptions import SchemaError
 from engines.base import ContractError, Sampling
 
 
-def sampling_params(sampling: Sampling) -> Any:
-    """vLLM's SamplingParams; ContractError(bad_schema) for a schema that makes no sense."""
+def sampling_params(sampling: Sampling, ends: Sequence[int] = ()) -> Any:
+    """vLLM's SamplingParams; ContractError(bad_schema) for a schema that makes no sense.
+
+    ends: ids of tokens that end an answer, beside those that the weights' own files name
+    """
     from vllm.sampling_params import (
         RequestOutputKind,
         SamplingParams,
@@ -33,6 +37,7 @@ def sampling_params(sampling: Sampling) -> Any:
         repetition_penalty=sampling.repetition_penalty,
         presence_penalty=sampling.presence_penalty,
         seed=sampling.seed,
+        stop_token_ids=list(ends),
         # 0: the chosen token's alone
         logprobs=0 if sampling.logprobs else None,
         # Text, stop strings and whole characters are `answer.py`'s: the same as every engine's.

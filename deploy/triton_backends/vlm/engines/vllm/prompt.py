@@ -1,7 +1,8 @@
 """Token ids as vLLM's processors look for them.
 
 The contract has one placeholder token a picture.  Most families' processors look for just that; MiniCPM-V's looks for
-the tokens of a text, `picture.engine_text` of its card, and finds nothing otherwise.
+the tokens of a text, `picture.engine_text` of its card, and finds nothing otherwise.  `end_tokens` of a card are those
+that end an answer where the publisher's code names more of them than its files.
 """
 
 from __future__ import annotations
@@ -12,6 +13,21 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from engines.base import Card
+
+
+def end_ids(card: Card, tokenizer: Path) -> tuple[int, ...]:
+    """The card's `end_tokens`; ValueError for one that the tokenizer does not know."""
+    names = [str(name) for name in card.raw.get("end_tokens") or ()]
+    known = Tokenizer.from_file(str(tokenizer)) if names else None
+    found = []
+    for name in names:
+        token = known.token_to_id(name) if known is not None else None
+        if token is None:
+            raise ValueError(
+                f"{tokenizer} has no token {name!r}, which the card's end_tokens names"
+            )
+        found.append(token)
+    return tuple(found)
 
 
 class PromptIds:
