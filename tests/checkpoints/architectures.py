@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tokenizers import Tokenizer
+
+from tests.checkpoints import minicpm
 
 _HIDDEN, _HEADS, _KV_HEADS, _HEAD = 128, 4, 2, 32
 _CLIP_MEAN, _CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
@@ -19,7 +21,10 @@ class Architecture:
     processor: class of the published processor
     config:    config.json, from the tokenizer and the size of its vocabulary
     pictures:  preprocessor_config.json
-    patch:     pixels of a visual token's side
+    engines:   that can serve it
+    code:      folder beside this file with the code that the checkpoint brings along; "" where transformers has it
+    special:   the tokens behind the vocabulary; () for those of Qwen-VL
+    tokenizer: what tokenizer_config.json has beyond, or instead of, Qwen-VL's
     """
 
     name: str
@@ -27,7 +32,10 @@ class Architecture:
     processor: str
     config: Callable[[Tokenizer, int], dict[str, Any]]
     pictures: Mapping[str, Any]
-    patch: int
+    engines: tuple[str, ...] = ("transformers", "vllm")
+    code: str = ""
+    special: tuple[str, ...] = ()
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _marks(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -131,6 +139,10 @@ def _qwen3_vl(tokenizer: Tokenizer, vocabulary: int) -> dict[str, Any]:
     }
 
 
+def _minicpm_v_2_6(tokenizer: Tokenizer, vocabulary: int) -> dict[str, Any]:
+    return minicpm.configuration(tokenizer, _text(tokenizer, vocabulary, layers=2))
+
+
 ARCHITECTURES = {
     a.name: a
     for a in (
@@ -150,7 +162,6 @@ ARCHITECTURES = {
                 "image_processor_type": "Qwen2VLImageProcessor",
                 "processor_class": "Qwen2_5_VLProcessor",
             },
-            patch=28,
         ),
         Architecture(
             name="tiny_qwen3_vl",
@@ -167,10 +178,26 @@ ARCHITECTURES = {
                 "image_processor_type": "Qwen2VLImageProcessorFast",
                 "processor_class": "Qwen3VLProcessor",
             },
-            patch=32,
+        ),
+        Architecture(
+            name="tiny_minicpm_v_2_6",
+            real="minicpm_v_2_6",
+            processor="MiniCPMVProcessor",
+            config=_minicpm_v_2_6,
+            pictures=minicpm.PICTURES,
+            engines=("vllm",),
+            code="remote/minicpm_v_2_6",
+            special=minicpm.SPECIAL,
+            tokenizer=minicpm.TOKENIZER,
         ),
     )
 }
+
+
+def served_by(engine: str) -> tuple[str, ...]:
+    """The checkpoints that an engine can serve."""
+    return tuple(a.name for a in ARCHITECTURES.values() if engine in a.engines)
+
 
 # Published beside the picture's; nothing of ours reads videos, but a processor of these models has a part for them.
 VIDEOS = {

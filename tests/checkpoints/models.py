@@ -5,6 +5,11 @@
 
 A tiny model's directory is the real model's, with another name, other token ids and a CPU: what the tests load is
 what a platform team loads.
+
+A checkpoint that brings code along has ours (`remote/`); the same tests run with the publisher's own files, where
+somebody has them:
+
+    KEFU_TESTS_CODE=WEIGHTS/minicpm_v_2_6 ./dev test --vllm -k minicpm
 """
 
 from __future__ import annotations
@@ -24,13 +29,15 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from tests.checkpoints.architectures import ARCHITECTURES, Architecture
+from tests.checkpoints.architectures import ARCHITECTURES, Architecture, served_by
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_MODELS = ROOT / "deploy/triton_models"
 WEIGHTS = Path(os.environ.get("KEFU_WEIGHTS_DIR", ROOT / ".kefu/weights"))
 ENGINES = Path(os.environ.get("KEFU_ENGINE_ENVS", ROOT / ".kefu/envs"))
 CONTEXT = 4096
+# A folder with a publisher's Python files, instead of ours.
+_CODE = os.environ.get("KEFU_TESTS_CODE", "")
 
 
 def require_engine(name: str) -> Path:
@@ -52,14 +59,18 @@ def ensure(name: str, *, python: Path | None = None) -> Path:
     """
     folder = WEIGHTS / name
     with _alone(WEIGHTS / f"{name}.lock"):
-        if (folder / "made-by").is_file() and (folder / "made-by").read_text() == _recipe():
+        recipe = _recipe(ARCHITECTURES[name])
+        if (folder / "made-by").is_file() and (folder / "made-by").read_text() == recipe:
             return folder
         python = python or require_engine("transformers") / "bin/python"
         fresh = folder.with_name(f"{name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         done = subprocess.run(
-            [str(python), "-m", "tests.checkpoints.build", name, str(fresh)],
+            [
+                *(str(python), "-m", "tests.checkpoints.build", name, str(fresh)),
+                *(("--code", _CODE) if _CODE and ARCHITECTURES[name].code else ()),
+            ],
             cwd=ROOT,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
             capture_output=True,
@@ -68,7 +79,7 @@ def ensure(name: str, *, python: Path | None = None) -> Path:
         )
         if done.returncode:
             raise RuntimeError(f"the checkpoint {name} cannot be made:\n{done.stderr[-2000:]}")
-        (fresh / "made-by").write_text(_recipe())
+        (fresh / "made-by").write_text(recipe)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(fresh, folder)
     return folder
@@ -78,16 +89,17 @@ def model_directories(
     repository: Path,
     engine: str,
     *,
-    names: Iterable[str] = tuple(ARCHITECTURES),
+    names: Iterable[str] = (),
     suffix: str = "",
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Model directories that serve the tiny checkpoints with an engine; built checkpoints included.
 
+    names:    of checkpoints; all that the engine can serve if there are none
     suffix:   behind each model's name, so that two engines can serve the same weights in one server
     settings: `engine_settings` over those of the real card
     """
-    for name in names:
+    for name in names or served_by(engine):
         architecture, weights = ARCHITECTURES[name], ensure(name)
         if suffix:
             link = WEIGHTS / f"{name}{suffix}"
@@ -116,7 +128,7 @@ def _card(
         "name": name,
         "engine": engine,
         "description": f"{architecture.real} with random weights, for tests: it writes nonsense.",
-        "weights": {"revision": "tests/checkpoints", "files": []},
+        "weights": _weights(architecture, weights),
         "context_tokens": CONTEXT,
         "picture": {**real["picture"], "placeholder_id": place},
         "memory": {},
@@ -124,11 +136,23 @@ def _card(
     }
 
 
-def _recipe() -> str:
+def _weights(architecture: Architecture, folder: Path) -> dict[str, Any]:
+    """As in a card of a model from the hub; code is pinned to the commit that the folder's manifest names."""
+    if not architecture.code:
+        return {"revision": "tests/checkpoints", "files": []}
+    revision = json.loads((folder / "kefu-weights.json").read_text())["revision"]
+    return {"revision": revision, "files": [], "remote_code": True}
+
+
+def _recipe(architecture: Architecture) -> str:
     """Changes when anything that the bytes of a checkpoint depend on does."""
-    files = [Path(__file__).with_name(n) for n in ("build.py", "architectures.py", "tokens.py")]
-    files += [Path(__file__).with_name("corpus.txt"), ROOT / "requirements/transformers.txt"]
-    files += [REAL_MODELS / a.real / "1/chat_template.jinja" for a in ARCHITECTURES.values()]
+    here = Path(__file__).parent
+    files = [here / n for n in ("build.py", "architectures.py", "tokens.py", "corpus.txt")]
+    files += [ROOT / "requirements/transformers.txt"]
+    files += [REAL_MODELS / architecture.real / "1/chat_template.jinja"]
+    if architecture.code:
+        code = Path(_CODE or here / architecture.code)
+        files += [here / "minicpm.py", *sorted(code.glob("*.py"))]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 
 

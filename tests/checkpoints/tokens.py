@@ -7,7 +7,7 @@ Chinese character takes two or three tokens.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ _PLAIN = (
 )
 
 
-def train() -> Tokenizer:
-    """The same tokenizer every time."""
+def train(special: Sequence[str] = ()) -> Tokenizer:
+    """The same tokenizer every time. special: control tokens instead of Qwen-VL's."""
     tokenizer = Tokenizer(models.BPE(fuse_unk=False, byte_fallback=False))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -57,13 +57,22 @@ def train() -> Tokenizer:
     )
     corpus = Path(__file__).with_name("corpus.txt").read_text(encoding="utf-8")
     tokenizer.train_from_iterator(corpus.splitlines(), trainer)
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in _CONTROL])
-    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in _PLAIN])
+    control = special or _CONTROL
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in control])
+    if not special:
+        tokenizer.add_tokens([AddedToken(t, normalized=False) for t in _PLAIN])
     return tokenizer
 
 
-def write(tokenizer: Tokenizer, folder: Path, *, processor: str, template: str) -> None:
-    """tokenizer.json and what a published checkpoint has beside it."""
+def write(
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    processor: str,
+    template: str,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """tokenizer.json and what a published checkpoint has beside it. more: over the keys of tokenizer_config.json"""
     tokenizer.save(str(folder / "tokenizer.json"))
     model: Mapping[str, Any] = json.loads(tokenizer.to_str())["model"]
     (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))
@@ -81,7 +90,7 @@ def write(tokenizer: Tokenizer, folder: Path, *, processor: str, template: str) 
         "add_bos_token": False,
         "add_prefix_space": False,
         "added_tokens_decoder": added,
-        "additional_special_tokens": list(_CONTROL[1:]),
+        "additional_special_tokens": [t["content"] for t in added.values() if t["special"]][1:],
         "bos_token": None,
         "chat_template": template,
         "clean_up_tokenization_spaces": False,
@@ -93,6 +102,7 @@ def write(tokenizer: Tokenizer, folder: Path, *, processor: str, template: str) 
         "split_special_tokens": False,
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": None,
+        **(more or {}),
     }
     (folder / "tokenizer_config.json").write_text(
         json.dumps(config, ensure_ascii=False, indent=1), encoding="utf-8"

@@ -52,9 +52,7 @@ async def test_pictures_are_counted_as_visual_tokens(served: Served, count: int)
     if served.engine == "reader":
         assert len(answer.details["pictures"]) == count
     if served.sees:
-        patch = served.model.card["picture"]["tokens"]["patch"]
-        each = round(640 / patch) * round(480 / patch)
-        assert visual == count * each
+        assert visual == count * served.visual_tokens(640, 480)
 
 
 @VISION
@@ -121,10 +119,11 @@ async def test_a_prompt_past_the_context(served: Served) -> None:
 
 @VISION
 async def test_a_prompt_past_the_context_by_its_pictures(served: Served) -> None:
-    """Three placeholders are a short prompt until the pictures have taken their tokens."""
+    """A few placeholders are a short prompt until the pictures have taken their tokens."""
     large = page("large", size=(1400, 1400))
+    too_many = served.model.card["context_tokens"] // served.visual_tokens(1400, 1400) + 1
     with pytest.raises(InferenceServerException) as error:
-        await served.ask("What is it?", [large] * 3, max_tokens=2)
+        await served.ask("What is it?", [large] * too_many, max_tokens=2)
     assert refusal(error) == "prompt_too_long"
     assert (await served.ask("What is it?", [large], max_tokens=2)).ends == 1
 
