@@ -72,10 +72,11 @@ class Watcher:
         for hosted in self._models:
             if not hosted.ready:
                 self._known.pop(hosted.name, None)
-            elif self._known.setdefault(hosted.name, alive.get(hosted.name, set())) - alive.get(
-                hosted.name, set()
-            ):
-                self._known.pop(hosted.name)
+                continue
+            now = alive.get(hosted.name, set())
+            # None at all: it died between its first answer and the first look.
+            if not now or self._known.setdefault(hosted.name, now) - now:
+                self._known.pop(hosted.name, None)
                 self._lost(hosted, f"the process of {hosted.name} died")
 
     async def _probe_all(self) -> None:
