@@ -7,8 +7,8 @@ directly gives in one piece.
 
 `steps_of_ms` is a model whose step takes one thread of a CPU as long as a step of a real one takes a GPU, and leaves
 the other cores free, as a GPU does. `tiny` is the hard case: its step costs as little as a message, and it is shown,
-not judged. Where others use the machine there is no figure, and the exit code is 3; the CPU time a token of each process
-is nearly as good then.
+not judged. Where others use the machine there is no figure, and the exit code is 3; the CPU time a token of each
+process is nearly as good then.
 """
 
 from __future__ import annotations
