@@ -157,6 +157,8 @@ async def test_evidence_says_which_round_its_picture_came_with(house: House) -> 
     house.triton.script = Script(details={"evidence": [row, {**row, "picture": 1}]})
     answer = await say(house, "two", b"BBB")
     assert [(one.rounds_back, one.picture) for one in answer.evidence] == [(1, 0), (0, 0)]
+    answer = await say(house, "three", b"CCC")
+    assert [(one.rounds_back, one.picture) for one in answer.evidence] == [(2, 0), (1, 0)]
 
 
 async def test_deadline_while_a_turn_is_held_open(house: House) -> None:

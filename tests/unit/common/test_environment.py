@@ -37,6 +37,14 @@ def test_defaults_and_values() -> None:
     assert load(Sample, {"APP_WORKERS": ""}) == Sample(), "an empty variable counts as absent"
 
 
+def test_the_bounds_themselves_are_allowed() -> None:
+    for workers in (1, 8):
+        assert load(Sample, {"APP_WORKERS": str(workers)}).workers == workers
+    for workers in (0, 9):
+        with pytest.raises(SettingsError):
+            load(Sample, {"APP_WORKERS": str(workers)})
+
+
 def test_every_problem_is_named_at_once() -> None:
     wrong = {
         "APP_WORKERS": "0",

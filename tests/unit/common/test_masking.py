@@ -114,3 +114,4 @@ def test_a_text_made_to_be_slow_is_not(unit: str) -> None:
 
 def test_a_long_text_is_cut() -> None:
     assert mask("好" * 5000) == "好" * 2000 + "…"
+    assert mask("好" * 2000) == "好" * 2000

@@ -95,6 +95,23 @@ async def test_drain_sends_the_waiting_away_and_lets_the_running_finish() -> Non
     assert watch.running == 0
 
 
+async def test_a_place_that_is_granted_and_given_up_in_the_same_moment_is_free() -> None:
+    door, watch = admission(turns=1, tokens=100, queue=9)
+    holder = AsyncExitStack()
+    await holder.enter_async_context(door.slot(100, LATER))
+    granted = asyncio.create_task(door.slot(60, LATER).__aenter__())
+    await settle()
+    await holder.aclose()
+    assert (watch.running, granted.done()) == (1, False), "granted, and not yet told"
+    granted.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await granted
+    assert watch.running == 0
+    next_one = asyncio.create_task(door.slot(100, LATER).__aenter__())
+    await settle()
+    assert next_one.done(), "its tokens as well"
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["enter", "leave", "cancel"]), st.integers(1, 60)), max_size=60
 )

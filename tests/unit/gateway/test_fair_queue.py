@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kefu_common.errors import KefuError, Reason
 from kefu_gateway.domain.admission import Admission, AdmissionLimits
 from kefu_gateway.domain.deadline import Deadline
-from kefu_gateway.domain.fair_queue import FairQueue, Waiter
+from kefu_gateway.domain.fair_queue import PRUNED_FROM, FairQueue, Waiter
 
 COSTS = st.lists(st.integers(1, 50), min_size=1, max_size=30)
 LATER = Deadline.after(3600)
@@ -101,6 +101,17 @@ def test_who_fills_the_most_of_its_share_makes_room() -> None:
     # As much as the other would have itself is no reason to go.
     assert queue.crowding_out("new", 1 / 3) is None
     assert queue.crowding_out("small", 1.0) is None
+
+
+def test_thousands_of_tenants_are_forgotten_and_nobodys_debt() -> None:
+    """What a tenant has had ahead of its share counts until the others have had theirs."""
+    queue = FairQueue()
+    queue.passed("shop", 1_000_000, 1.0)
+    for number in range(PRUNED_FROM + 10):
+        queue.passed(f"tenant {number}", 0, 1.0)
+    push(queue, "shop")
+    push(queue, "bank")
+    assert [waiter.tenant for waiter in serve(queue)] == ["bank", "shop"]
 
 
 async def test_a_flood_that_fills_the_queue_makes_room_for_others() -> None:

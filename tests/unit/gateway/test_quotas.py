@@ -91,6 +91,12 @@ async def test_what_is_paid(steps: object, ended: BaseException | None, used: in
         assert hasattr(taken, "ticket") is fits
 
 
+def test_a_bucket_holds_a_second_of_questions_where_nothing_else_is_said() -> None:
+    assert Quota(turns_per_second=5).depth == 5
+    assert Quota(turns_per_second=0.1).depth == 1
+    assert Quota(turns_per_second=5, burst=2).depth == 2
+
+
 async def test_without_limits_no_books_are_kept() -> None:
     class Nobody:
         async def take(self, *args: object, **kwargs: object) -> None:
