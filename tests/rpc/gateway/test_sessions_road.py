@@ -48,7 +48,7 @@ async def test_of_pictures_that_came_alone_the_next_prompt_says_so(house: House)
     await say(house, "and both?")
     words = PICTURE_ALONE["en"]
     assert prompt(house).count(words) == 1
-    assert f"<|image|>{words}<|end|>" in prompt(house)
+    assert f"user:<|image|>{words}<|end|>" in prompt(house)
 
 
 async def test_one_off_and_another_session_see_nothing_of_it(house: House) -> None:
