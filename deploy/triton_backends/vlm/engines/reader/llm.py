@@ -128,7 +128,9 @@ class Llm:
                     "prompt": list(prompt),
                     "stream": True,
                     "return_progress": True,
-                    "cache_prompt": True,
+                    # A prompt half remembered is read in other batches, and its last digits differ (llama.cpp's
+                    # server says so): enough to draw another word. Who gives a seed asks for the same one.
+                    "cache_prompt": seed is None or temperature == 0,
                     "n_probs": 1,
                     "max_tokens": max_tokens,
                     "temperature": temperature,
