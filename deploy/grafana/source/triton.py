@@ -65,9 +65,9 @@ def dashboard() -> Dashboard:
         .with_panel(
             number(
                 "Requests an execution",
-                "How many requests Triton hands over together. 1 under load: no batching.",
+                "How many requests Triton hands over together; messages that stop one are not counted. 1 under load: no batching.",
                 "short",
-                "sum(rate(nv_inference_count{NS, VLM}[W])) / sum(rate(nv_inference_exec_count{NS, VLM}[W]))",
+                "sum(rate(kefu_vlm_requests_total{NS, VLM}[W])) / sum(rate(kefu_vlm_batches_total{NS, VLM}[W]))",
                 decimals=1,
             )
         )
