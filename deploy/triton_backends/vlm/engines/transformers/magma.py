@@ -149,8 +149,12 @@ def load_magma(weights: Path, *, dtype: torch.dtype, attention: str) -> MagmaMod
     package that its code needs."""
     from transformers import dynamic_module_utils as dynamic
 
-    # Asks for whatever the files import anywhere; one function of theirs, for training alone, wants deepspeed.
-    checked, dynamic.check_imports = dynamic.check_imports, dynamic.get_relative_imports
+    # It asks for whatever the files import anywhere, and one function of theirs, for training alone, wants deepspeed.
+    # And of a local folder it copies only what the first file imports, not what those import in turn.
+    checked, dynamic.check_imports = (
+        dynamic.check_imports,
+        lambda file: [Path(needed).stem for needed in dynamic.get_relative_import_files(file)],
+    )
     try:
         made = dynamic.get_class_from_dynamic_module(
             "modeling_magma.MagmaForCausalLM", str(weights)
