@@ -231,6 +231,21 @@ async def test_the_same_seed_gives_the_same_answer(served: Served) -> None:
     assert len({first, await say(8), await say(9)}) > 1
 
 
+@VISION
+async def test_seeds_hold_where_many_long_prompts_are_read_at_once(served: Served) -> None:
+    """vLLM reads a long prompt in parts where it can, and turned a seed's generator back in a way that a CPU's cannot:
+    one caller's seed ended the engine for everybody."""
+    ids = served.prompt("Tell me a short story about a cat. " * 150)
+
+    async def say(seed: int) -> list[int]:
+        how = {"temperature": 1.2, "seed": seed, "max_tokens": 4}
+        return (await served.answer(ids, sampling=how)).token_ids
+
+    together = await asyncio.gather(*(say(number % 4) for number in range(12)))
+    assert together[:4] == together[4:8] == together[8:]
+    assert len({tuple(each) for each in together}) > 1
+
+
 @MODELS
 async def test_the_best_one_alone_is_greedy(served: Served) -> None:
     """top_k 1 at temperature 1; and so is min_p 1."""

@@ -39,6 +39,9 @@ _CPU: Mapping[str, Any] = {
     "kv_cache_memory_bytes": 1 << 30,
     "skip_mm_profiling": True,
     "max_num_seqs": 32,
+    # Prompts are read whole: where one is read in parts vLLM (0.32, `_bookkeeping_sync`) turns a seed's generator back,
+    # which a CPU's cannot, and the engine is dead.
+    "enable_chunked_prefill": False,
 }
 
 
@@ -78,7 +81,7 @@ def engine_arguments(
     if problems:
         raise ValueError(f"engine_settings of {card.name}: {'; '.join(problems)}")
     arguments = {
-        **(_CPU if cpu else {}),
+        **(_CPU | {"max_num_batched_tokens": max(4096, card.context_tokens)} if cpu else {}),
         "model": str(weights),
         "max_model_len": card.context_tokens,
         "limit_mm_per_prompt": {"image": card.max_pictures, "video": 0},
