@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import os
-import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -74,15 +73,9 @@ class Through:
             input_ids=prompt.ids,
             pictures=prompt.pictures,
             sampling=sampling,
+            streamed=not whole,
         )
-        request = build_request(inference)
-        if whole:
-            names = [tensor.name for tensor in request.inputs]
-            place = names.index("sampling")
-            said = json.loads(request.raw_input_contents[place][4:])
-            text = json.dumps({**said, "stream": False}).encode()
-            request.raw_input_contents[place] = struct.pack("<I", len(text)) + text
-        return request
+        return build_request(inference)
 
 
 class Gateway:

@@ -86,7 +86,15 @@ async def test_model_host_receives_the_contract(house: House) -> None:
         "stop": ["。"],
         "json_schema": {"type": "object"},
         "logprobs": True,
+        "stream": False,
     }
+
+
+async def test_tokens_are_sent_one_by_one_only_where_somebody_reads_along(house: House) -> None:
+    await whole(house, ask("hi"))
+    request = chat_service_pb2.StreamChatRequest(question=ask("hi"))
+    _ = [event async for event in house.chat.StreamChat(request, timeout=60)]
+    assert [seen.sampling.get("stream") for seen in house.triton.seen] == [False, None]
 
 
 async def test_special_tokens_in_a_customers_text_stay_text(house: House) -> None:

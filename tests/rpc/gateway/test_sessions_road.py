@@ -111,6 +111,39 @@ async def test_same_request_id_while_the_first_is_running(house: House) -> None:
     assert len(house.triton.seen) == 1
 
 
+async def test_one_who_reads_along_may_ask_again_for_what_another_wanted_whole(
+    house: House,
+) -> None:
+    """It is the same question: only the way in which its answer is read differs."""
+    house.triton.script = Script(["on", "ce"])
+    await whole(house, ask("hi", b"AAA", request_id="r1", session_id="s"))
+    assert house.triton.seen[0].sampling["stream"] is False
+    again = chat_service_pb2.StreamChatRequest(
+        question=ask("hi", b"AAA", request_id="r1", session_id="s")
+    )
+    events = [event async for event in house.chat.StreamChat(again, timeout=60)]
+    assert events[-1].answer.text == "once"
+    assert len(house.triton.seen) == 1
+
+
+@pytest.mark.parametrize("house", [HELD_OPEN], indirect=True)
+async def test_a_burst_is_streamed_where_one_of_its_callers_reads_along(house: House) -> None:
+    async def read_along() -> str:
+        request = chat_service_pb2.StreamChatRequest(
+            question=ask(b"one", session_id="s", request_id="p1")
+        )
+        events = [event async for event in house.chat.StreamChat(request, timeout=60)]
+        return str(events[-1].answer.text)
+
+    reader = asyncio.create_task(read_along())
+    while not house.sidecar.seen:
+        await asyncio.sleep(0)
+    answer = await whole(house, ask("which?", session_id="s", request_id="q"))
+    assert await reader == answer.text
+    (seen,) = house.triton.seen
+    assert "stream" not in seen.sampling
+
+
 async def test_failed_request_may_be_sent_again(house: House) -> None:
     house.triton.script = Script(["a"], error_message="Stub process is not healthy.")
     error = await refused(house, ask("hi", request_id="r1"))

@@ -256,6 +256,8 @@ def sampling_json(inference: Inference) -> bytes:
         settings["json_schema"] = json.loads(sampling.json_schema)
     if inference.debug:
         settings["debug"] = True
+    if not inference.streamed:
+        settings["stream"] = False
     if inference.tenant:
         # Not the name itself: the model host needs to tell tenants apart, and not to know them.
         settings["cache_scope"] = hashlib.sha256(inference.tenant.encode()).hexdigest()[:32]

@@ -42,6 +42,8 @@ def to_payload(question: Question) -> bytes:
         "language": question.language,
         "parts": parts,
     }
+    if not question.streamed:
+        document["streamed"] = False
     if question.trace:
         document["trace"] = question.trace
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
@@ -73,6 +75,7 @@ def merged(questions: Sequence[Question]) -> Question:
         parts=tuple(part for question in questions for part in question.parts),
         context=context,
         debug=any(question.debug for question in questions),
+        streamed=any(question.streamed for question in questions),
         language=languages[-1] if languages else "",
     )
 

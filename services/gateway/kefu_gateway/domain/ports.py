@@ -85,7 +85,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """One request to the model host: token ids with one placeholder a picture, and the encoded pictures in order."""
+    """One request to the model host: token ids with one placeholder a picture, and the encoded pictures in order.
+
+    `streamed`: somebody reads along; else the answer may come in few, large chunks.
+    """
 
     model: str
     input_ids: Sequence[int]
@@ -95,6 +98,7 @@ class Inference:
     sampling: Sampling
     tenant: str = ""
     debug: bool = False
+    streamed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

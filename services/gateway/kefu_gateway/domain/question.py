@@ -95,7 +95,7 @@ class Question:
     """One request of a caller. Empty strings: not given. `tenant`: whose it is ("" where nobody is told apart).
 
     `chosen_id`: the caller chose the `request_id`, and may send it again. `leave_when_closed`: a caller that goes away
-    takes its question back.
+    takes its question back. `streamed`: it reads along; else it wants the answer whole.
     """
 
     request_id: str
@@ -111,6 +111,7 @@ class Question:
     language: str = ""
     chosen_id: bool = False
     leave_when_closed: bool = True
+    streamed: bool = True
     # What lets a turn that joins this request put its spans under it (W3C headers); empty where nobody traces.
     trace: tuple[tuple[str, str], ...] = ()
 

@@ -33,7 +33,7 @@ class ChatServicer(pb_grpc.ChatServiceServicer):
     async def Chat(
         self, request: pb.ChatRequest, context: grpc.aio.ServicerContext
     ) -> pb.ChatResponse:
-        async with aclosing(self._travel(request.question, context)) as events:
+        async with aclosing(self._travel(request.question, context, streamed=False)) as events:
             async for event in events:
                 if isinstance(event, Answered):
                     return pb.ChatResponse(answer=answer_to_proto(event.answer))
@@ -60,9 +60,16 @@ class ChatServicer(pb_grpc.ChatServiceServicer):
                 yield response
 
     def _travel(
-        self, question: question_pb2.Question, context: grpc.aio.ServicerContext
+        self,
+        question: question_pb2.Question,
+        context: grpc.aio.ServicerContext,
+        *,
+        streamed: bool = True,
     ) -> AsyncGenerator[Event, None]:
         asked = question_from_proto(
-            question, request_id=request_id_of(context), tenant=tenant_of(context)
+            question,
+            request_id=request_id_of(context),
+            tenant=tenant_of(context),
+            streamed=streamed,
         )
         return self._road.travel(asked, seconds=context.time_remaining())

@@ -26,8 +26,11 @@ _CROP_MODES = {
 }
 
 
-def question_from_proto(question: pb.Question, *, request_id: str, tenant: str = "") -> Question:
-    """`request_id` is taken where the question brings none. Raises KefuError for what the domain cannot even hold."""
+def question_from_proto(
+    question: pb.Question, *, request_id: str, tenant: str = "", streamed: bool = True
+) -> Question:
+    """`request_id` is taken where the question brings none; `streamed`: its caller reads along. Raises KefuError for
+    what the domain cannot even hold."""
     return Question(
         request_id=question.request_id or request_id,
         session_id=question.session_id,
@@ -41,6 +44,7 @@ def question_from_proto(question: pb.Question, *, request_id: str, tenant: str =
         debug=question.debug,
         language=question.language,
         chosen_id=bool(question.request_id),
+        streamed=streamed,
     )
 
 

@@ -28,6 +28,7 @@ class Infer(Telling):
             sampling=turn.sampling,
             tenant=turn.question.tenant,
             debug=turn.question.debug,
+            streamed=turn.question.streamed,
         )
         timeout = turn.deadline.check(self.name)
         # aclosing: a caller that leaves closes this generator, and that must cancel the work in the host at once.

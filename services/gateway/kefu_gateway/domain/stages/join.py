@@ -55,10 +55,11 @@ class Join(Telling):
         if turn.ticket is not None:
             await turn.ticket.turn()
         kept = await self._kept(question, turn)
-        payload = to_payload(kept)
+        # Another trace, or another way of reading the answer, does not make it another question.
+        payload = to_payload(replace(kept, streamed=True))
         mark = fingerprint(payload)
-        if trace := self._spans.here():
-            # Another trace does not make it another question: behind the fingerprint.
+        trace = self._spans.here()
+        if trace or not kept.streamed:
             payload = to_payload(replace(kept, trace=trace))
         key = SessionKey(question.tenant, question.session_id or ONE_OFF + question.request_id)
         entry = self._conversations.entry(question.request_id, mark, payload, turn.arrived_at)
