@@ -8,8 +8,8 @@ can be, so what watching costs is the largest share that it can be. A round meas
 order that changes, a fraction of a second each; the figure is the median of the rounds' ratios to the one that watches
 nothing, with the interval in which 95 of 100 such medians lie (bootstrap over the rounds). "A core" counts the
 process's CPU time, its exporter's threads too; on a machine that others use as well it moves less than turns a second.
-The spans go to a collector that speaks OTLP, on the other core, and are sent several times a round, so that each kind pays
-for its own.
+The spans go to a collector that speaks OTLP, on the other core, and are sent several times a round, so that each kind
+pays for its own.
 """
 
 from __future__ import annotations

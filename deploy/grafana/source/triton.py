@@ -65,7 +65,7 @@ def dashboard() -> Dashboard:
         .with_panel(
             number(
                 "Requests an execution",
-                "How many requests Triton hands over together; messages that stop one are not counted. 1 under load: no batching.",
+                "Requests that Triton hands over together, messages that stop one left out. 1 under load: no batching.",
                 "short",
                 "sum(rate(kefu_vlm_requests_total{NS, VLM}[W])) / sum(rate(kefu_vlm_batches_total{NS, VLM}[W]))",
                 decimals=1,
