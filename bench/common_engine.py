@@ -98,14 +98,19 @@ def prompts(place: int, count: int, seed: int, tokens: int, pictures: int) -> li
     return made
 
 
-def questions(encoder: ModelPrompts, count: int, seed: int, letters: int) -> list[Prompt]:
+def questions(
+    encoder: ModelPrompts, system: str, count: int, seed: int, letters: int
+) -> list[Prompt]:
     """What customers write, with the ids that the gateway makes of it; no two are equal, and none was asked before."""
     draw = random.Random(seed)
+    first = Message("system", [{"type": "text", "text": system}])
     made: list[Prompt] = []
     for number in range(count):
         text = f"{seed}-{number} " + "".join(draw.choices("abcdefghijklmnop ", k=letters))
         content = [{"type": "text", "text": text}]
-        made.append(Prompt(encoder.encode([Message("user", content)], language="zh"), [], text))
+        made.append(
+            Prompt(encoder.encode([first, Message("user", content)], language="zh"), [], text)
+        )
     return made
 
 

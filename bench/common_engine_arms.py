@@ -104,13 +104,19 @@ class Gateway:
             for p in asked
         ]
 
+        # Counted over all: the other arm must read the same prompts.
+        read = 0
+
         async def one_whole(request: bytes) -> _Told:
+            nonlocal read
             response = chat.ChatResponse.FromString(
                 await self._whole(request, timeout=_CALL_SECONDS)
             )
+            read += response.answer.usage.prompt_text_tokens
             return response.answer.usage.completion_tokens, time.monotonic(), 1
 
         async def one_streamed(request: bytes) -> _Told:
+            nonlocal read
             written, first, messages = 0, 0.0, 0
             async for message in self._streamed(request, timeout=_CALL_SECONDS):
                 response = chat.StreamChatResponse.FromString(message)
@@ -119,10 +125,15 @@ class Gateway:
                     first = first or time.monotonic()
                 elif response.WhichOneof("event") == "answer":
                     written = response.answer.usage.completion_tokens
+                    read += response.answer.usage.prompt_text_tokens
             return written, first, messages
 
         one = one_whole if whole else one_streamed
-        return await _timed(one, requests, concurrency, tokens)
+        measured = await _timed(one, requests, concurrency, tokens)
+        wanted = sum(len(p.ids) for p in asked)
+        if read != wanted:
+            raise RuntimeError(f"the gateway's prompts had {read} tokens, the other arm's {wanted}")
+        return measured
 
 
 class Directly:

@@ -95,6 +95,7 @@ class Bench:
             self._gateway = Gateway(channel, name)
             card = load_cards(repository, (name,))[name]
             self._place = card.placeholder_id
+            self._system = card.system_prompt.get("zh") or card.system_prompt.get("en", "")
             self._encoder = ModelPrompts.load(
                 card, templates=repository / name / "1", weights=WEIGHTS / name
             )
@@ -123,7 +124,7 @@ class Bench:
             asked = prompts(self._place, 8, seed, self._options.prompt, 2)
             for arm in (self._ours("triton", 8, False), self._theirs(8, False)):
                 await arm(asked, 8)
-        await self._gateway.run(questions(self._encoder, 2, 3, 8), 8, 2, whole=False)
+        await self._gateway.run(questions(self._encoder, self._system, 2, 3, 8), 8, 2, whole=False)
 
     def _ours(self, road: str, concurrency: int, whole: bool) -> Any:
         if road == "gateway":
@@ -150,7 +151,7 @@ class Bench:
             seed = 1000 * concurrency + 10 * number + whole + 2
             count = 2 * concurrency * _ANSWERS.get(self._size, 1)
             asked = (
-                questions(self._encoder, count, seed, options.prompt)
+                questions(self._encoder, self._system, count, seed, options.prompt)
                 if road == "gateway"
                 else prompts(self._place, count, seed, options.prompt, options.pictures)
             )
