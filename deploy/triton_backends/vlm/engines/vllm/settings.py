@@ -81,7 +81,7 @@ def engine_arguments(
     if problems:
         raise ValueError(f"engine_settings of {card.name}: {'; '.join(problems)}")
     arguments = {
-        **(_CPU | {"max_num_batched_tokens": max(4096, card.context_tokens)} if cpu else {}),
+        **(_on_cpu(card) if cpu else {}),
         "model": str(weights),
         "max_model_len": card.context_tokens,
         "limit_mm_per_prompt": {"image": card.max_pictures, "video": 0},
@@ -100,6 +100,10 @@ def engine_arguments(
     }
     # What an older or newer vLLM does not know of our own choices is left out; the card's names were checked above.
     return {name: value for name, value in arguments.items() if name in known}
+
+
+def _on_cpu(card: Card) -> dict[str, Any]:
+    return {**_CPU, "max_num_batched_tokens": max(4096, card.context_tokens)}
 
 
 def _pictures(limits: Mapping[str, Any]) -> int:
