@@ -27,6 +27,7 @@ from kefu_gateway.domain.conversations import Conversations
 from kefu_gateway.domain.holder import HolderSettings
 from kefu_gateway.domain.merging import TurnMerger
 from kefu_gateway.domain.pictures import PicturesAtHand, PictureShelf
+from kefu_gateway.domain.replicas import AnyReplica
 from kefu_gateway.domain.road import Half, Road, TurnHalf
 from kefu_gateway.domain.spans import Spans
 from kefu_gateway.domain.stages.admit import Admit
@@ -85,7 +86,7 @@ async def open_road(
 ) -> AsyncIterator[tuple[Road, Conversations]]:
     """The road and the conversations that run its turns; open turns are ended when it closes."""
     answers = CachedHost(
-        host,
+        AnyReplica(host, clock=time.monotonic),
         AnswerCacheLimits(seconds=settings.answer_cache_seconds),
         clock=time.monotonic,
         counted=telemetry.answer_cache,
