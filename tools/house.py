@@ -35,11 +35,12 @@ class Ports:
     triton: int = 8001
     triton_metrics: int = 8002
     modelhost: int = 8003
+    modelhost_metrics: int = 8004
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody listens on now."""
-        sockets = [socket.socket() for _ in range(6)]
+        sockets = [socket.socket() for _ in range(7)]
         try:
             for one in sockets:
                 one.bind(("127.0.0.1", 0))
@@ -54,6 +55,7 @@ class Ports:
             triton=numbers[3],
             triton_metrics=numbers[4],
             modelhost=numbers[5],
+            modelhost_metrics=numbers[6],
         )
 
     def taken(self) -> list[int]:
@@ -139,6 +141,7 @@ class House:
                 "KEFU_TRITON_GRPC_PORT": str(ports.triton),
                 "KEFU_TRITON_METRICS_PORT": str(ports.triton_metrics),
                 "KEFU_TRITON_HEALTH_ADDRESS": f"127.0.0.1:{ports.modelhost}",
+                "KEFU_TRITON_HOST_METRICS_ADDRESS": f"127.0.0.1:{ports.modelhost_metrics}",
                 **shared,
             },
         )

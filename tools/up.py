@@ -101,6 +101,7 @@ Kefu is up. Ctrl-C stops it.
   sidecar metrics       http://127.0.0.1:{ports.preprocess_metrics}/metrics
   Triton (gRPC)         {house.triton}
   Triton metrics        http://127.0.0.1:{ports.triton_metrics}/metrics
+  model host's metrics  http://127.0.0.1:{ports.modelhost_metrics}/metrics
   logs                  {house.folder.relative_to(ROOT) / "log"}
 
 In another terminal:

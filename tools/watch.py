@@ -71,6 +71,7 @@ class Watch:
             "kefu-gateway": [f"127.0.0.1:{ports.gateway_metrics}"],
             "kefu-preprocess": [f"127.0.0.1:{ports.preprocess_metrics}"],
             "kefu-triton": [f"127.0.0.1:{ports.triton_metrics}"],
+            "kefu-modelhost": [f"127.0.0.1:{ports.modelhost_metrics}"],
         }
         for job, address in (extra or {}).items():
             targets[job].append(address)

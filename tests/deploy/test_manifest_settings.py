@@ -92,6 +92,7 @@ def test_ports_are_where_the_processes_listen(overlay: str) -> None:
             "grpc": triton.grpc_port,
             "metrics": triton.metrics_port,
             "health": port_of(triton.health_address),
+            "host-metrics": port_of(triton.host_metrics_address),
         },
     }
     for name, ports in listens.items():
