@@ -79,6 +79,17 @@ async def test_a_burst_then_the_rate(ledger: QuotaLedger, books: Books) -> None:
     )
 
 
+async def test_a_faster_rate_holds_at_once(ledger: QuotaLedger, books: Books) -> None:
+    """Whoever had used up a turn in 100 s waited for those 100 s, though 1,000 turns a second were allowed by then."""
+    assert isinstance(await take(ledger, Quota(turns_per_second=0.01, burst=1)), Taken)
+    fast = Quota(turns_per_second=1000, burst=2)
+    refused = await take(ledger, fast)
+    assert isinstance(refused, Refused)
+    assert refused.retry_after == pytest.approx(0.001, abs=1e-5), "the bucket is empty, no more"
+    books.clock.advance(refused.retry_after)
+    assert isinstance(await take(ledger, fast), Taken)
+
+
 async def test_places_are_given_back_or_lapse(ledger: QuotaLedger, books: Books) -> None:
     quota = Quota(concurrent_turns=2)
     first = await take(ledger, quota)

@@ -84,6 +84,8 @@ class LocalLedger:
         full_at = max(account.full_at, now)
         if quota.turns_per_second:
             interval = 1 / quota.turns_per_second
+            # No emptier than empty: what was taken under a slower rule is not paid back at that rule's pace.
+            full_at = account.full_at = min(full_at, now + quota.depth * interval)
             # The bucket is `depth` questions deep: this one fits when all but `depth - 1` have flowed out.
             opens = full_at + interval - quota.depth * interval
             if opens > now:

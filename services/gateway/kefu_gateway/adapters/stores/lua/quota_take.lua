@@ -17,8 +17,18 @@ local places, most, tokens = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV
 local length = tonumber(ARGV[8])
 local day = math.floor(now / 86400000000)
 
+local function keep(full)
+  redis.call('SET', KEYS[1], whole(full), 'PX', whole(math.ceil((full - now) / 1000) + 1000))
+end
+
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 if interval > 0 then
+  -- No emptier than empty: what was taken under a slower rule is not paid back at that rule's pace.
+  local empty = now + depth * interval
+  if full > empty then
+    full = empty
+    keep(full)
+  end
   local opens = full + interval - depth * interval
   if opens > now then return {'turns_per_second', whole(opens - now)} end
   full = full + interval
@@ -32,9 +42,7 @@ if most > 0 and used + tokens > most then
   return {'tokens_per_day', whole((day + 1) * 86400000000 - now)}
 end
 
-if interval > 0 then
-  redis.call('SET', KEYS[1], whole(full), 'PX', whole(math.ceil((full - now) / 1000) + 1000))
-end
+if interval > 0 then keep(full) end
 redis.call('ZADD', KEYS[2], whole(now + length), ARGV[6])
 redis.call('PEXPIRE', KEYS[2], whole(math.ceil(length / 1000) + 60000))
 if used == 0 then redis.call('DEL', KEYS[3]) end -- another day's are of no use any more
