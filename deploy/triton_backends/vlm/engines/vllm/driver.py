@@ -49,6 +49,9 @@ class Ticket:
     params: Any
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
+    # Of the task: it has had its first step; it was cancelled.
+    begun: bool = False
+    dropped: bool = False
     prompt: int = 0
     events: Outbox[Delta | Failed] = field(init=False)
 
@@ -145,8 +148,15 @@ class Driver:
         task.add_done_callback(self._entering.discard)
 
     def _drop(self, ticket: Ticket) -> None:
-        if ticket.task is not None:
-            ticket.task.cancel()
+        """Once, and not before its first step: a task that is cancelled earlier never runs at all, and nobody would hear
+        of its end; one that is cancelled again may not come to say it."""
+        if ticket.task is None or ticket.dropped:
+            return  # `_begin` looks again
+        if not ticket.begun:
+            self._loop.call_soon(self._drop, ticket)
+            return
+        ticket.dropped = True
+        ticket.task.cancel()
 
     async def _enter(self, batch: Batch) -> None:
         """Lets the jobs of a batch wait for each other, then puts them into the engine one right behind the other."""
@@ -170,8 +180,8 @@ class Driver:
                 continue
             ticket.task = self._loop.create_task(self._answer(ticket, prompt))
             if ticket.cancelled:
-                # Not before its first step: what was rendered must reach the engine (see `_enter`).
-                self._loop.call_soon(self._drop, ticket)
+                # What was rendered must reach the engine all the same (see `_enter`).
+                self._drop(ticket)
 
     async def _rendered(self, ticket: Ticket) -> Any:
         """The prompt with its pictures' tokens in it; None where that failed (the ticket has heard of it)."""
@@ -216,6 +226,7 @@ class Driver:
 
     async def _answer(self, ticket: Ticket, prompt: Any) -> None:
         events, name = ticket.events, f"{self._card.name}-{ticket.number}"
+        ticket.begun = True
         try:
             async for output in self._llm.generate(prompt, ticket.params, name):
                 written = output.outputs[0]
@@ -224,8 +235,10 @@ class Driver:
                 events.put(Delta(tuple(written.token_ids), logprobs, finish), at_once=bool(finish))
         except asyncio.CancelledError:
             # vLLM does so itself, but not for a request that was just on its way in.
-            await self._llm.abort(name)
-            events.put(Delta((), (), "abort"), at_once=True)
+            try:
+                await self._llm.abort(name)
+            finally:
+                events.put(Delta((), (), "abort"), at_once=True)
         except Exception as error:
             self._look()
             events.put(Failed(error), at_once=True)
