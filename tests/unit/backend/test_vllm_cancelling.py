@@ -1,7 +1,7 @@
 """Every cancelled job of vLLM's driver hears its end, whenever the cancellation comes.
 
-With 2,000 cancelled requests one was never told, and its place was lost: it was cancelled between the making of its task
-and that task's first step (then nothing of the task runs, not even its `except`), or a second time while the first one
+With 2,000 cancelled requests one was never told, and its place was lost: it was cancelled between the making of its
+task and that task's first step (then nothing of it runs, not even its `except`), or a second time while the first one
 was being worked off.
 """
 

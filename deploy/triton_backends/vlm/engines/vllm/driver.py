@@ -148,7 +148,7 @@ class Driver:
         task.add_done_callback(self._entering.discard)
 
     def _drop(self, ticket: Ticket) -> None:
-        """Once, and not before its first step: a task that is cancelled earlier never runs at all, and nobody would hear
+        """Once, and not before its first step: a task that is cancelled earlier never runs at all, and nobody hears
         of its end; one that is cancelled again may not come to say it."""
         if ticket.task is None or ticket.dropped:
             return  # `_begin` looks again
