@@ -32,6 +32,7 @@ from tests.fixtures.triton import (
     free_ports,
     host_environment,
     require_triton,
+    started,
     until,
 )
 
@@ -89,27 +90,10 @@ class Pair:
             KEFU_TRITON_HOST_METRICS_ADDRESS=metrics,
             **extra,
         )
-        run.mkdir()
-        with (run / "modelhost.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "kefu_modelhost", "serve"],
-                env=environment,
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        host = Host(
-            folder=run,
-            grpc=f"127.0.0.1:{environment['KEFU_TRITON_GRPC_PORT']}",
-            metrics=f"127.0.0.1:{environment['KEFU_TRITON_METRICS_PORT']}",
-            process=process,
-            models={},
-        )
-        try:
+        with started(run, environment) as host:
             yield host
-        finally:
-            process.terminate()
-            process.wait(60)
+            host.process.terminate()
+            host.process.wait(60)
 
     def shown(self, host: Host) -> subprocess.CompletedProcess[str]:
         """What `status` prints."""

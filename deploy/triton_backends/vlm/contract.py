@@ -101,22 +101,27 @@ def job_from_arrays(
     )
 
 
-def response_tensors(chunk: Chunk, *, only_written: bool = False) -> list[tuple[str, NDArray[Any]]]:
-    """The six output tensors of a response, in the contract's order, each with the batch dimension. `only_written`: the
-    first three, which hold what was written; the others say nothing before the end."""
-    written = [
+def response_tensors(chunk: Chunk) -> list[tuple[str, NDArray[Any]]]:
+    """The six output tensors of a response, in the contract's order, each with the batch dimension."""
+    return written_tensors(chunk) + end_tensors(chunk)
+
+
+def written_tensors(chunk: Chunk) -> list[tuple[str, NDArray[Any]]]:
+    """The first three, which hold what was written."""
+    return [
         ("token_ids", np.array([chunk.token_ids], dtype=np.int32)),
         ("text", _string(chunk.text.encode("utf-8"))),
         ("logprobs", np.array([chunk.logprobs], dtype=np.float32)),
     ]
-    if only_written:
-        return written
+
+
+def end_tensors(chunk: Chunk) -> list[tuple[str, NDArray[Any]]]:
+    """The last three, which say nothing before the end."""
     usage = chunk.usage
     details = (
         b"" if chunk.details is None else json.dumps(chunk.details, ensure_ascii=False).encode()
     )
     return [
-        *written,
         ("finish_reason", _string(chunk.finish_reason.encode("ascii"))),
         ("details", _string(details)),
         (

@@ -10,11 +10,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from contract import response_tensors
+from contract import end_tensors, written_tensors
 from engines.base import Chunk
-
-# In the contract's order the last ones.
-_AT_THE_END = ("finish_reason", "details", "usage")
+from numpy.typing import NDArray
 
 
 class Responses:
@@ -25,22 +23,18 @@ class Responses:
         self._kept = threading.local()
 
     def of(self, chunk: Chunk) -> Any:
-        tensor = self._pb_utils.Tensor
+        tensors = self._tensors(written_tensors(chunk))
         if chunk.finish_reason or chunk.details is not None or chunk.usage is not None:
-            tensors = [tensor(name, array) for name, array in response_tensors(chunk)]
+            tensors += self._tensors(end_tensors(chunk))
         else:
-            written = response_tensors(chunk, only_written=True)
-            tensors = [tensor(name, array) for name, array in written]
             tensors += self._silent()
         return self._pb_utils.InferenceResponse(output_tensors=tensors)
 
     def _silent(self) -> list[Any]:
         kept: list[Any] | None = getattr(self._kept, "tensors", None)
         if kept is None:
-            kept = [
-                self._pb_utils.Tensor(name, array)
-                for name, array in response_tensors(Chunk())
-                if name in _AT_THE_END
-            ]
-            self._kept.tensors = kept
+            kept = self._kept.tensors = self._tensors(end_tensors(Chunk()))
         return kept
+
+    def _tensors(self, named: list[tuple[str, NDArray[Any]]]) -> list[Any]:
+        return [self._pb_utils.Tensor(name, array) for name, array in named]

@@ -10,46 +10,21 @@ from dataclasses import replace
 
 import pytest
 
-from kefu_gateway.domain.answer import Event, PictureReport, Size
+from kefu_gateway.domain.answer import Event
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.deadline import Deadline
 from kefu_gateway.domain.merging import TurnMerger
 from kefu_gateway.domain.payload import fingerprint, from_payload, to_payload
 from kefu_gateway.domain.pictures import PicturesAtHand, PictureShelf
-from kefu_gateway.domain.ports import PreparedPicture
 from kefu_gateway.domain.question import CropMode, PicturePart, Question, TextPart, is_document
 from kefu_gateway.domain.session import Entry, SessionKey
 from kefu_gateway.domain.stages.admit import estimated_tokens
 from kefu_gateway.domain.turn import Turn
 from tests.fakes.memory_store import MemoryPictures
 from tests.fakes.model import card
+from tests.fakes.preparer import EchoPreparer
 
 CARD = ModelCard.parse(card())
-
-
-class Preparer:
-    """A sidecar that gives back what it got."""
-
-    async def prepare(
-        self,
-        picture: PicturePart,
-        data: bytes,
-        card: ModelCard,
-        *,
-        tenant: str,
-        language: str,
-        timeout: float,
-    ) -> PreparedPicture:
-        report = PictureReport(
-            index=0,
-            sha256=hashlib.sha256(data).hexdigest(),
-            media_type=picture.media_type,
-            original=Size(1, 1),
-            prepared=Size(1, 1),
-            original_bytes=len(data),
-            prepared_bytes=len(data),
-        )
-        return PreparedPicture(data=data, report=report)
 
 
 def page(data: bytes, document: int, number: int) -> PicturePart:
@@ -96,7 +71,7 @@ async def test_another_gateway_finds_the_pages_by_their_hashes() -> None:
         await store.put("", data)
     merger = TurnMerger(
         cards={"tiny": CARD},
-        shelf=PictureShelf(Preparer(), store, cache_bytes=1000),
+        shelf=PictureShelf(EchoPreparer(), store, cache_bytes=1000),
         at_hand=PicturesAtHand(),
         run=run,
         turn_seconds=10,

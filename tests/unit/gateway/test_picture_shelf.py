@@ -3,56 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from kefu_common.errors import KefuError, Reason
-from kefu_gateway.domain.answer import PictureReport, Size
 from kefu_gateway.domain.card import ModelCard
 from kefu_gateway.domain.pictures import PictureShelf
 from kefu_gateway.domain.ports import PreparedPicture
 from kefu_gateway.domain.question import PicturePart
 from tests.fakes.memory_store import MemoryPictures
 from tests.fakes.model import card
+from tests.fakes.preparer import EchoPreparer
 
 CARD = ModelCard.parse(card())
 
 
 @dataclass
-class Preparer:
-    """A sidecar that gives back what it got, after the errors that a test laid out; waits for `go`."""
+class Preparer(EchoPreparer):
+    """After the errors that a test laid out; waits for `go`."""
 
     errors: list[KefuError] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def prepare(
-        self,
-        picture: PicturePart,
-        data: bytes,
-        card: ModelCard,
-        *,
-        tenant: str,
-        language: str,
-        timeout: float,
+        self, picture: PicturePart, data: bytes, card: ModelCard, **asked: Any
     ) -> PreparedPicture:
         self.asked.append(data)
         await self.go.wait()
         if self.errors:
             raise self.errors.pop()
-        report = PictureReport(
-            index=0,
-            sha256=hashlib.sha256(data).hexdigest(),
-            media_type="image/png",
-            original=Size(1, 1),
-            prepared=Size(1, 1),
-            original_bytes=len(data),
-            prepared_bytes=len(data),
-            milliseconds=7.0,
-        )
-        return PreparedPicture(data=data, report=report)
+        return await super().prepare(picture, data, card, **asked)
 
 
 @dataclass

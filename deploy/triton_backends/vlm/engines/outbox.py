@@ -12,6 +12,7 @@ sees the difference: 100 messages a second are more than a screen shows.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
@@ -53,21 +54,21 @@ class Outbox(Generic[_Item]):
 
     def take(self, seconds: float) -> list[_Item]:
         """What was handed over, at once if there is something; empty after `seconds`."""
-        try:
-            found = self._hands.get(timeout=seconds)
-            while not self._hands.empty():
-                found += self._hands.get()
-            return found
-        except queue.Empty:
+        with contextlib.suppress(queue.Empty):
+            return self._hands.get(timeout=seconds) + self._handed_over()
+        with self._lock:
+            late = self._handed_over()
             # A token that was kept for the next one, which takes its time.
-            with self._lock:
-                late: list[_Item] = []
-                while not self._hands.empty():
-                    late += self._hands.get()
-                if self._kept and self._due():
-                    late += self._kept
-                    self._kept = []
-                return late
+            if self._kept and self._due():
+                late += self._kept
+                self._kept = []
+            return late
+
+    def _handed_over(self) -> list[_Item]:
+        found: list[_Item] = []
+        while not self._hands.empty():
+            found += self._hands.get()
+        return found
 
     def _due(self) -> bool:
         now = time.monotonic()

@@ -233,14 +233,8 @@ class ReaderEngine:
         began = time.monotonic()
         turn.reason = self._llm.complete(
             turn.prompt.ids,
+            sampling,
             max_tokens=max_tokens,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty,
-            presence_penalty=sampling.presence_penalty,
             grammar=grammar,
             on_token=on_token,
             cancelled=turn.cancelled,

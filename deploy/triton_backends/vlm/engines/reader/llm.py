@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.base import Meter
+from engines.base import Meter, Sampling
 
 _POLL_SECONDS = 0.05
 
@@ -101,25 +101,21 @@ class Llm:
     def complete(
         self,
         prompt: Sequence[int],
+        sampling: Sampling,
         *,
         max_tokens: int,
-        temperature: float,
-        top_p: float,
-        seed: int | None,
-        top_k: int,
-        min_p: float,
-        repetition_penalty: float,
-        presence_penalty: float,
         grammar: str | None,
         on_token: Callable[[Token], bool],
         cancelled: Callable[[], bool],
     ) -> str:
         """Writes until the model ends (`stop`), max_tokens (`length`), on_token says False (`stop`) or `cancelled`.
 
-        The penalties are llama.cpp's: both look at the prompt as well.
+        `max_tokens` and `grammar` hold in the place of the sampling's own limit, stops and schema. The penalties are
+        llama.cpp's: both look at the prompt as well.
 
         Waits for a free slot first.  Errors of llama.cpp are RuntimeErrors; their text stays in the server's log.
         """
+        temperature, seed = sampling.temperature, sampling.seed
         with self._slot(len(prompt) + max_tokens, cancelled) as granted:
             if not granted:
                 return "cancelled"
@@ -134,10 +130,10 @@ class Llm:
                     "n_probs": 1,
                     "max_tokens": max_tokens,
                     "temperature": temperature,
-                    "top_p": top_p,
-                    "top_k": top_k if temperature > 0 else 1,
-                    "min_p": min_p,
-                    **self._penalties(repetition_penalty, presence_penalty),
+                    "top_p": sampling.top_p,
+                    "top_k": sampling.top_k if temperature > 0 else 1,
+                    "min_p": sampling.min_p,
+                    **self._penalties(sampling),
                     **({} if seed is None else {"seed": seed & 0xFFFFFFFF}),
                     **({} if grammar is None else {"grammar": grammar}),
                 },
@@ -180,12 +176,12 @@ class Llm:
             raise failure
         return reason
 
-    def _penalties(self, repetition: float, presence: float) -> dict[str, float]:
-        if repetition == 1.0 and presence == 0.0:
+    def _penalties(self, sampling: Sampling) -> dict[str, float]:
+        if sampling.repetition_penalty == 1.0 and sampling.presence_penalty == 0.0:
             return {}
         return {
-            "repeat_penalty": repetition,
-            "presence_penalty": presence,
+            "repeat_penalty": sampling.repetition_penalty,
+            "presence_penalty": sampling.presence_penalty,
             # All of it: the library's own default is the last 64 tokens.
             "repeat_last_n": self._settings.context_tokens,
         }
