@@ -22,6 +22,7 @@ from kefu_preprocess.domain.values import Limits
 from tests.unit.preprocess.pictures import encoded, noise
 
 PIXELS = noise(90, 70)
+SIZE = (PIXELS.shape[1], PIXELS.shape[0])
 OPAQUE = np.dstack([PIXELS, np.full(PIXELS.shape[:2], 255, np.uint8)])
 
 
@@ -56,10 +57,41 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     "options", [{}, {"dpi": (72, 72)}, {"pnginfo": words()}, {"icc_profile": ICC}]
 )
 def test_a_plain_file_is_decoded_to_the_same_pixels(pixels: Any, options: dict[str, Any]) -> None:
-    found = decode_plain_png(encoded(pixels, "PNG", **options))
+    found = decode_plain_png(encoded(pixels, "PNG", **options), SIZE)
     assert found is not None
     assert np.array_equal(found, PIXELS)
     assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "size", [(28, 771), (428, 51), (428, 102), (428, 103), (427, 52), (273, 1000), (1, 1), (1, 40)]
+)
+def test_rows_that_fill_many_blocks_or_just_one(size: tuple[int, int]) -> None:
+    """Data that is not compressed has blocks of 65,535 bytes, which the first three fill exactly, one or two."""
+    pixels = noise(*size)
+    pixels[size[1] // 3 : size[1] // 2] = 200
+    found = decode_plain_png(encoded(pixels, "PNG"), size)
+    assert found is not None
+    assert np.array_equal(found, pixels)
+
+
+def test_pixels_may_be_cut_into_any_chunks() -> None:
+    first, *rest = chunks(encoded(PIXELS, "PNG"))
+    body = b"".join(body for kind, body in rest if kind == b"IDAT")
+    for length in (1, 7, 1000):
+        cut = [(b"IDAT", body[at : at + length]) for at in range(0, len(body), length)]
+        found = decode_plain_png(file_of([first, *cut, (b"IEND", b"")]), SIZE)
+        assert found is not None
+        assert np.array_equal(found, PIXELS)
+
+
+@pytest.mark.parametrize("rows", [PIXELS.shape[0] - 1, PIXELS.shape[0] + 1, 100_000])
+def test_rows_that_do_not_fill_the_admitted_size_are_left_to_pillow(rows: int) -> None:
+    """A header may promise more or fewer rows than there are: no more than the admitted ones are ever decompressed."""
+    (kind, head), *rest = chunks(encoded(PIXELS, "PNG"))
+    data = file_of([(kind, head[:4] + rows.to_bytes(4, "big") + head[8:]), *rest])
+    assert decode_plain_png(data, (SIZE[0], rows)) is None
+    assert decode_plain_png(data, SIZE) is None
 
 
 def test_words_about_colour_change_no_sample() -> None:
@@ -73,7 +105,7 @@ def test_words_about_colour_change_no_sample() -> None:
     )
     for extra in ([gamma], [whites], [gamma, whites], [(b"sRGB", b"\0")], [(b"sBIT", b"\5\5\5")]):
         data = file_of([first, *extra, *rest])
-        found = decode_plain_png(data)
+        found = decode_plain_png(data, SIZE)
         assert found is not None
         assert np.array_equal(found, PIXELS)
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), PIXELS)
@@ -101,21 +133,21 @@ def test_everything_else_is_left_to_pillow(mode: str) -> None:
         sink = io.BytesIO()
         Image.fromarray(PIXELS).convert(mode).save(sink, "PNG")
         data = sink.getvalue()
-    assert decode_plain_png(data) is None
+    assert decode_plain_png(data, SIZE) is None
 
 
 def test_a_file_with_any_flaw_is_left_to_pillow() -> None:
     data = encoded(PIXELS, "PNG")
     for at in range(8, len(data), 97):
-        assert decode_plain_png(data[:at]) is None
-        assert decode_plain_png(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]) is None
+        assert decode_plain_png(data[:at], SIZE) is None
+        assert decode_plain_png(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :], SIZE) is None
 
 
 def test_compressed_data_that_ends_early_is_damaged_although_every_checksum_fits() -> None:
     parts = list(chunks(encoded(PIXELS, "PNG")))
     body = b"".join(body for kind, body in parts if kind == b"IDAT")
     data = file_of([parts[0], (b"IDAT", body[: len(body) // 2]), (b"IEND", b"")])
-    assert decode_plain_png(data) is None
+    assert decode_plain_png(data, SIZE) is None
     with pytest.raises(KefuError) as caught:
         decode(data, Format.PNG, Limits(), budget=1, scale_down=False)
     assert caught.value.reason is Reason.PICTURE_DAMAGED
