@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kefu_gateway.adapters.preprocess import profile_of
 from kefu_gateway.adapters.stock import sampling_parameters
 from kefu_gateway.adapters.triton import sampling_json
 from kefu_gateway.domain.answer import Box, Crop, PictureReport, Size
@@ -44,6 +45,16 @@ def test_unknown_rule_and_wrong_kind_are_refused() -> None:
         ModelCard.parse(raw)
     with pytest.raises(CardError, match="tiny"):
         ModelCard.parse(card(context_tokens="many"))
+
+
+def test_every_preprocess_setting_of_a_card_reaches_the_sidecar() -> None:
+    settings = {
+        "contrast": 1.25, "sharpen": 0.5, "sharpen_blurred": 1.5, "lift_dark": 2.5, "clahe": 2.0, "webp_quality": 91,
+        "multiple_of": 28,
+    }  # fmt: skip
+    sent = profile_of(ModelCard.parse(card(preprocess={"profile": "tiny", **settings})))
+    assert {name: getattr(sent, name) for name in settings} == settings
+    assert {field.name for field, _ in sent.ListFields()} >= settings.keys()
 
 
 def test_what_a_publisher_recommends_reaches_every_kind_of_model_host() -> None:

@@ -99,6 +99,7 @@ def profile_of(card: ModelCard) -> pb.Profile:
         contrast=wanted.contrast,
         sharpen=wanted.sharpen,
         sharpen_blurred=wanted.sharpen_blurred,
+        lift_dark=wanted.lift_dark,
         clahe=wanted.clahe,
         webp_quality=wanted.webp_quality,
         multiple_of=wanted.multiple_of,

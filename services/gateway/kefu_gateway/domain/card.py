@@ -29,6 +29,7 @@ class PreprocessProfile:
     contrast: float | None
     sharpen: float | None
     sharpen_blurred: float | None
+    lift_dark: float | None
     clahe: float | None
     webp_quality: int | None
     multiple_of: int
@@ -115,6 +116,7 @@ class ModelCard:
                     contrast=preprocess.get("contrast"),
                     sharpen=preprocess.get("sharpen"),
                     sharpen_blurred=preprocess.get("sharpen_blurred"),
+                    lift_dark=preprocess.get("lift_dark"),
                     clahe=preprocess.get("clahe"),
                     webp_quality=preprocess.get("webp_quality"),
                     multiple_of=int(preprocess.get("multiple_of", 1)),

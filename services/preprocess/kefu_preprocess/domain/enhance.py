@@ -1,8 +1,8 @@
-"""Contrast and sharpening, fused into one pass over the pixels.
+"""Light, contrast and sharpening, fused into one pass over the pixels.
 
-Contrast c around the mean m and an unsharp mask of strength s over a blur B are both linear, so one weighted sum does
-both: m + c(x + s(x - B(x)) - m) = c(1 + s) x - c s B(x) + m(1 - c). OpenCV rounds and clips once, at the end, where the
-usual script clips twice and loses what the first clip took.
+A gain g, contrast c around the mean m that it leaves, and an unsharp mask of strength s over a blur B are all linear,
+so one weighted sum does the three: with y = g x, m + c(y + s(y - B(y)) - m) = cg(1 + s) x - cgs B(x) + m(1 - c). OpenCV
+rounds and clips once, at the end, where the usual script clips twice and loses what the first clip took.
 """
 
 from __future__ import annotations
@@ -21,24 +21,45 @@ _KERNEL = (5, 5)
 # Width of the sharper edges, in pixels of the prepared picture, from which it counts as blurred. Sharpening helped from
 # 2.8 on and changed nothing below (docs/pictures.md).
 BLURRED = 2.7
+# Share of neighbours in a row that are equal, above which a dark picture was drawn: dark designs have 0.6 to 1.0,
+# photos in low light 0.1, saved as JPEG of quality 60 0.4 to 0.5 (docs/pictures.md).
+_DRAWN = 0.5
+# Percentile of the samples that is to become _WHITE. High enough that a lit sign in the night stays as it is.
+_BRIGHTEST = 99.99
+_WHITE = 235.0
 # Tiles of CLAHE over the shorter and the longer side (Zuiderveld, Graphics Gems IV, 1994).
 _TILES = 8
 
 
-def contrast_and_sharpen(pixels: Pixels, contrast: float, sharpen: float) -> Pixels:
-    """`contrast` 1 and `sharpen` 0 leave the picture as it is; 1.3 and 1.5 are the usual script's numbers."""
-    if contrast == 1.0 and sharpen == 0.0:
+def contrast_and_sharpen(
+    pixels: Pixels, contrast: float, sharpen: float, gain: float = 1.0
+) -> Pixels:
+    """`contrast` and `gain` 1 and `sharpen` 0 leave the picture as it is; contrast 1.3 and sharpen 1.5 are the usual
+    script's numbers."""
+    if contrast == 1.0 and sharpen == 0.0 and gain == 1.0:
         return pixels
-    mean = mean_luma(pixels)
-    offset = mean * (1.0 - contrast)
+    scale = contrast * gain
+    offset = mean_luma(pixels) * gain * (1.0 - contrast)
     if sharpen == 0.0:
         # Half the time of a lookup table: this one is vector code.
-        return cv2.addWeighted(pixels, contrast, pixels, 0.0, offset).astype(np.uint8, copy=False)
+        return cv2.addWeighted(pixels, scale, pixels, 0.0, offset).astype(np.uint8, copy=False)
     blurred = cv2.GaussianBlur(pixels, _KERNEL, _SIGMA)
     # Into the blurred copy itself: one copy less of a picture of 36 MB.
     return cv2.addWeighted(
-        pixels, contrast * (1.0 + sharpen), blurred, -contrast * sharpen, offset, dst=blurred
+        pixels, scale * (1.0 + sharpen), blurred, -scale * sharpen, offset, dst=blurred
     ).astype(np.uint8, copy=False)
+
+
+def dark_photo_gain(pixels: Pixels, most: float) -> float:
+    """How many times brighter a dark picture may become, from 1 to `most`: until its brightest parts are nearly white,
+    so that nothing is clipped. 1 for a drawn one, which is dark because it was designed so."""
+    rows = np.ascontiguousarray(pixels[::4])
+    grey = cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY)
+    if np.count_nonzero(grey[:, 1:] == grey[:, :-1]) > _DRAWN * grey.size:
+        return 1.0
+    # Samples, not luma: red light has little luma and would be clipped.
+    brightest = float(np.percentile(rows, _BRIGHTEST))
+    return min(most, max(1.0, _WHITE / max(1.0, brightest)))
 
 
 def mean_luma(pixels: Pixels) -> float:

@@ -26,7 +26,17 @@ from kefu_preprocess.domain.fit import resize, target_size
 from kefu_preprocess.domain.formats import Format, admit
 from kefu_preprocess.domain.marks import draw_marks
 from kefu_preprocess.domain.quality import examine
-from kefu_preprocess.domain.values import Box, Crop, Element, Finding, Job, Limits, Prepared, Report
+from kefu_preprocess.domain.values import (
+    Box,
+    Crop,
+    Element,
+    Finding,
+    Job,
+    Limits,
+    Prepared,
+    QualityKind,
+    Report,
+)
 
 _NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
 
@@ -173,7 +183,12 @@ def _enhance(canvas: Canvas) -> None:
     sharpen = profile.sharpen
     if canvas.edges is not None and canvas.edges >= enhance.BLURRED:
         sharpen = max(sharpen, profile.sharpen_blurred)
-    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, profile.contrast, sharpen)
+    gain = 1.0
+    if profile.lift_dark > 1.0 and any(each.kind is QualityKind.DARK for each in canvas.quality):
+        gain = enhance.dark_photo_gain(canvas.pixels, profile.lift_dark)
+    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, profile.contrast, sharpen, gain)
+    if gain != 1.0:
+        canvas.done.append(f"lift {gain:.2f}")
     if profile.contrast != 1.0:
         canvas.done.append(f"contrast {profile.contrast:.2f}")
     if sharpen != 0.0:

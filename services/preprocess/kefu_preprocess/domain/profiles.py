@@ -17,6 +17,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "contrast": (0.5, 3.0),
     "sharpen": (0.0, 5.0),
     "sharpen_blurred": (0.0, 5.0),
+    "lift_dark": (0.0, 8.0),
     "clahe": (0.0, 10.0),
     "webp_quality": (0, 100),
     "multiple_of": (1, 256),

@@ -47,6 +47,8 @@ class Profile:
     sharpen: float = 1.5
     # Unsharp mask strength for blurred pictures alone; the stronger of the two is used.
     sharpen_blurred: float = 0.0
+    # Most gain for a photo that is too dark; 0 leaves it dark.
+    lift_dark: float = 0.0
     clahe: float = 0.0
     webp_quality: int = 80
     multiple_of: int = 1

@@ -50,6 +50,7 @@ def to_profile(profile: pb.Profile) -> Profile:
         contrast=_number(profile.contrast) if profile.HasField("contrast") else usual.contrast,
         sharpen=_number(profile.sharpen) if profile.HasField("sharpen") else usual.sharpen,
         sharpen_blurred=_number(profile.sharpen_blurred),
+        lift_dark=_number(profile.lift_dark),
         clahe=_number(profile.clahe),
         webp_quality=(
             profile.webp_quality if profile.HasField("webp_quality") else usual.webp_quality
