@@ -1,9 +1,10 @@
 """Which enhancement helps reading: OCR recall of known lines, for each model's pixel budget, by degradation.
 
 "Sent" is the degraded picture as the customer sends it, read without any preparation. Counts are paired: the same line
-of the same picture. `won` and `lost` are against the same model's plain profile ("nothing"), and p is that of the exact
-McNemar test (two-sided): how likely so uneven a split would be if the setting made no difference. Lines of one picture
-are not independent, so a p near 0.05 proves nothing; pictures that got better and worse are counted beside it.
+of the same picture. `won` and `lost` are against the same model's plain profile ("nothing"), those of the card's own
+settings against "sent" as well. p is that of the exact McNemar test (two-sided): how likely so uneven a split would be
+if the setting made no difference. Lines of one picture are not independent, so a p near 0.05 proves nothing; pictures
+that got better and worse are counted beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import math
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import CropMode, Job, Limits, Profile
 
 PLAIN = "nothing, WebP 85"
+OWN = "as the card says"
+_OVER_SENT = "the same over as sent"
+_CARDS = Path(__file__).parents[1] / "deploy/triton_models"
 
 
 def _profile(
@@ -52,6 +56,18 @@ PROFILES: dict[str, Profile] = {
     "both (usual numbers)": _profile(1.3, 1.5, 0, 85),
     "CLAHE 2": _profile(1, 0, 2, 85),
 }
+
+
+def card_profile(name: str) -> Profile:
+    """What the card of a model asks for; what it leaves open is the sidecar's default."""
+    card = json.loads((_CARDS / name / "1/model.json").read_text(encoding="utf-8"))
+    settings = dict(card["preprocess"])
+    return Profile(
+        name=settings.pop("profile"),
+        max_pixels=card["picture"]["max_pixels"],
+        min_pixels=card["picture"]["min_pixels"],
+        **settings,
+    )
 
 
 class Reader:
@@ -153,7 +169,9 @@ def run(
     print(f"OCR recall on {len(pictures)} pictures; won and lost against {PLAIN!r}")
     with Reader(python, remembered) as reader:
         for name in models or MODELS:
-            chosen = [PLAIN, *(each for each in settings or PROFILES if each != PLAIN)]
+            profiles = {**PROFILES, OWN: card_profile(name)}
+            titles = [PLAIN, *(each for each in settings or profiles if each != PLAIN)]
+            chosen = {each: profiles[each] for each in titles}
             _model(reader, name, pictures, degraded or list(DEGRADATIONS), chosen)
 
 
@@ -162,11 +180,12 @@ def _model(
     name: str,
     pictures: Sequence[Written],
     degraded_by: Sequence[str],
-    settings: Sequence[str],
+    settings: Mapping[str, Profile],
 ) -> None:
     model = MODELS[name]
     print(f"\n{name}: at most {model.max_pixels} pixels, in multiples of {model.multiple_of}")
     totals: dict[str, list[list[bool]]] = {each: [] for each in settings}
+    sent_in_all: list[list[bool]] = []
     for degradation in degraded_by:
         sent: list[list[bool]] = []
         read: dict[str, list[list[bool]]] = {each: [] for each in settings}
@@ -174,8 +193,8 @@ def _model(
         for picture in pictures:
             degraded = png(DEGRADATIONS[degradation](picture.pixels()))
             sent.append(lines_read(picture.lines, reader.read_bytes(degraded, ".png")))
-            for title in settings:
-                data, seen = prepared(degraded, PROFILES[title], model)
+            for title, profile in settings.items():
+                data, seen = prepared(degraded, profile, model)
                 size[title] += len(data)
                 read[title].append(lines_read(picture.lines, reader.read_bytes(seen, ".png")))
         lines = sum(len(each) for each in sent)
@@ -184,9 +203,14 @@ def _model(
             totals[title] += lists
             kilobytes = size[title] / len(pictures) / 1000
             print(f"  {title:22s} {_row(lists, read[PLAIN])}  {kilobytes:.0f} kB", flush=True)
-    print(" all together:")
+        if OWN in read:
+            print(f"  {_OVER_SENT:22s} {_row(read[OWN], sent)}", flush=True)
+        sent_in_all += sent
+    print(f" all together: as sent {_count(sent_in_all)}")
     for title, lists in totals.items():
         print(f"  {title:22s} {_row(lists, totals[PLAIN])}", flush=True)
+    if OWN in totals:
+        print(f"  {_OVER_SENT:22s} {_row(totals[OWN], sent_in_all)}", flush=True)
 
 
 def prepared(data: bytes, profile: Profile, model: Model) -> tuple[bytes, bytes]:
