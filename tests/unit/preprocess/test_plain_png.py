@@ -75,6 +75,28 @@ def test_rows_that_fill_many_blocks_or_just_one(size: tuple[int, int]) -> None:
     assert np.array_equal(found, pixels)
 
 
+def test_of_sixteen_bits_the_higher_eight_stay_as_pillow_has_them() -> None:
+    """Phones with wide-gamut screens write such screenshots."""
+    deep = np.random.default_rng(4).integers(0, 65536, (60, 47, 3), np.uint16)
+    data = bytes(cv2.imencode(".png", deep)[1])
+    found = decode_plain_png(data, (47, 60))
+    assert found is not None
+    assert np.array_equal(found, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def test_chunks_that_a_decoder_may_skip_are_skipped() -> None:
+    """Apple's own chunk kept every screenshot of an iPhone from the quick way."""
+    first, *rest = chunks(encoded(PIXELS, "PNG"))
+    for extra in ((b"iDOT", bytes(28)), (b"cICP", b"\x0c\x0d\0\1"), (b"orNT", b"\1")):
+        found = decode_plain_png(file_of([first, extra, *rest]), SIZE)
+        assert found is not None
+        assert np.array_equal(found, PIXELS)
+        # A chunk that one must know to read the picture, and a skippable one where Pillow might look for more.
+        known = (extra[0].capitalize(), extra[1])
+        assert decode_plain_png(file_of([first, known, *rest]), SIZE) is None
+        assert decode_plain_png(file_of([first, *rest[:-1], extra, rest[-1]]), SIZE) is None
+
+
 def test_pixels_may_be_cut_into_any_chunks() -> None:
     first, *rest = chunks(encoded(PIXELS, "PNG"))
     body = b"".join(body for kind, body in rest if kind == b"IDAT")
@@ -112,15 +134,16 @@ def test_words_about_colour_change_no_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    "mode", ["L", "1", "P", "LA", "I;16", "PA of P", "RGBA", "interlaced", "tRNS", "16 bits"]
+    "mode", ["L", "1", "P", "LA", "I;16", "PA of P", "RGBA", "interlaced", "tRNS", "moving"]
 )
 def test_everything_else_is_left_to_pillow(mode: str) -> None:
     if mode == "RGBA":
         data = encoded(np.dstack([PIXELS, PIXELS[:, :, 0]]), "PNG")
     elif mode == "I;16":
         data = encoded(PIXELS[:, :, 0].astype(np.uint16), "PNG")
-    elif mode == "16 bits":
-        data = bytes(cv2.imencode(".png", PIXELS.astype(np.uint16) * 257)[1])
+    elif mode == "moving":
+        first, *rest = chunks(encoded(PIXELS, "PNG"))
+        data = file_of([first, (b"acTL", b"\0\0\0\1\0\0\0\0"), *rest])
     elif mode == "PA of P":
         data = encoded(PIXELS, "PNG", transparency=(1, 2, 3))
     elif mode == "tRNS":

@@ -1,7 +1,8 @@
 """Plain PNG files by libdeflate and libpng (OpenCV), in half of Pillow's time; every other PNG is left to Pillow.
 
-Plain: 8 bits of red, green and blue, no transparency, not interlaced, in a file whose every chunk is whole; screenshots
-of phones are that. A file that fails any check is not refused here: Pillow says what is wrong with it, or reads it.
+Plain: red, green and blue, no transparency, not interlaced, in a file whose every chunk is whole; screenshots of phones
+are that, with 8 bits a colour or, of wide-gamut screens, 16. A file that fails any check is not refused here: Pillow says
+what is wrong with it, or reads it.
 
 OpenCV's libpng comes with the classic zlib, in which a screenshot spends two thirds of its time. So its rows are
 decompressed by libdeflate and handed to libpng as a PNG whose data is stored, not compressed (RFC 1951 §3.2.4): what is
@@ -18,17 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Words and EXIF behind the pixels are left to Pillow, so that whoever looks for them need not read so far.
-_AFTER_PIXELS = frozenset({b"IDAT", b"IEND"})
-# Bit depth 8, colour type 2 (RGB) or 6 (RGBA), deflate, adaptive filters, no interlacing (W3C PNG §11.2.1).
-_RGB, _RGBA = b"\x08\x02\x00\x00\x00", b"\x08\x06\x00\x00\x00"
-# Chunks that change no sample: what they say of colour is applied later (iCCP) or by nobody (gAMA, cHRM), as in Pillow.
-_BEFORE_PIXELS = frozenset(
-    {
-        b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"pHYs", b"tIME",
-        b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"bKGD",
-    }
-)  # fmt: skip
+# Bytes of a pixel by bit depth 8 or 16 and colour type 2 (RGB) or 6 (RGBA), each with deflate, adaptive filters and no
+# interlacing (W3C PNG §11.2.1).
+_RGBA = b"\x08\x06\x00\x00\x00"
+_DEPTHS = {b"\x08\x02\x00\x00\x00": 3, b"\x10\x02\x00\x00\x00": 6, _RGBA: 4}
+# Transparency by a colour and moving pictures change samples. No other chunk that a decoder may skip (§5.4: its first
+# letter is small) does: what they say of colour is applied later (iCCP) or by nobody (gAMA, cHRM), as in Pillow.
+_CHANGES_PIXELS = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
+_MUST_KNOW = frozenset({b"IHDR", b"IDAT", b"IEND"})
 # zlib's header for data that is not compressed (RFC 1950 §2.2), and the most bytes of one stored block.
 _STORED, _BLOCK = b"\x78\x01", 65535
 
@@ -36,15 +34,15 @@ _STORED, _BLOCK = b"\x78\x01", 65535
 def decode_plain_png(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None:
     """RGB, uint8, as stored (no EXIF rotation); None where Pillow must look at the file. `size` is the (width, height)
     that was admitted: no more is decompressed than its rows hold."""
-    alpha = data[24:29] == _RGBA
-    if not (alpha or data[24:29] == _RGB) or data[16:24] != b"".join(
-        side.to_bytes(4, "big") for side in size
-    ):
-        return None
     width, height = size
-    stored = _stored(data, height * (1 + width * (4 if alpha else 3)))
+    depth = _DEPTHS.get(data[24:29])
+    if depth is None or data[16:24] != width.to_bytes(4, "big") + height.to_bytes(4, "big"):
+        return None
+    alpha = data[24:29] == _RGBA
+    stored = _stored(data, height * (1 + width * depth))
     if stored is None:
         return None
+    # Of 16 bits both readers keep the higher eight.
     flags = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         # None where libpng finds a filter that there is not.
@@ -103,19 +101,23 @@ def _pixel_data(data: bytes) -> bytes | None:
     samples."""
     view = memoryview(data)
     position = len(_SIGNATURE)
-    allowed = _BEFORE_PIXELS
     pixels: list[memoryview] = []
     while position + 12 <= len(data):
         end = position + 8 + int.from_bytes(view[position : position + 4], "big")
         kind = bytes(view[position + 4 : position + 8])
-        if kind not in allowed or end + 4 > len(data):
+        if end + 4 > len(data) or not _harmless(kind, behind=bool(pixels)):
             return None
         if deflate.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             return None
         if kind == b"IEND":
             return b"".join(pixels)
         if kind == b"IDAT":
-            allowed = _AFTER_PIXELS
             pixels.append(view[position + 8 : end])
         position = end + 4
     return None
+
+
+def _harmless(kind: bytes, *, behind: bool) -> bool:
+    if kind in _MUST_KNOW:
+        return not (behind and kind == b"IHDR")
+    return not behind and kind[:1].islower() and kind not in _CHANGES_PIXELS
