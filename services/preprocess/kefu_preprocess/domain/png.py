@@ -1,8 +1,8 @@
 """Plain PNG files by libdeflate and libpng (OpenCV), in half of Pillow's time; every other PNG is left to Pillow.
 
 Plain: red, green and blue, no transparency, not interlaced, in a file whose every chunk is whole; screenshots of phones
-are that, with 8 bits a colour or, of wide-gamut screens, 16. A file that fails any check is not refused here: Pillow says
-what is wrong with it, or reads it.
+are that, with 8 bits a colour or, of wide-gamut screens, 16. A file that fails any check is not refused here: Pillow
+says what is wrong with it, or reads it.
 
 OpenCV's libpng comes with the classic zlib, in which a screenshot spends two thirds of its time. So its rows are
 decompressed by libdeflate and handed to libpng as a PNG whose data is stored, not compressed (RFC 1951 §3.2.4): what is
