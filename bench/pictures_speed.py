@@ -13,14 +13,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
 from PIL import Image, ImageEnhance, ImageFilter
 
 from bench.pictures_ocr import Reader, png
 from bench.pictures_truth import Written, lines_read, pages, receipts
 from kefu_preprocess.adapters.pool import WorkerPool
+from kefu_preprocess.domain.decode import decode
 from kefu_preprocess.domain.elements import find_elements
 from kefu_preprocess.domain.encode import encode_webp
+from kefu_preprocess.domain.formats import Format
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import Job, Limits, Profile
 
@@ -138,11 +139,9 @@ def _one_core(case: _Case) -> None:
 
 
 def _decode_alone(data: bytes) -> object:
-    if not data.startswith(b"\xff\xd8"):
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    height, width = simplejpeg.decode_jpeg_header(data)[:2]
-    half = (height // 2, width // 2)
-    return simplejpeg.decode_jpeg(data, "RGB", min_height=half[0], min_width=half[1], min_factor=1)
+    """By the quickest way that is known here, which is our own."""
+    found = Format.JPEG if data.startswith(b"\xff\xd8") else Format.PNG
+    return decode(data, found, Limits(), budget=READER.max_pixels, scale_down=False)
 
 
 def _ocr(cases: list[_Case], root: Path, python: str) -> None:
