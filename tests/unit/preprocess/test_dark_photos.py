@@ -95,3 +95,13 @@ def test_light_contrast_and_sharpening_in_one_pass_are_the_same_as_one_after_the
     once = contrast_and_sharpen(pixels, 1.3, 0.5, 2.0)
     assert int(np.abs(once.astype(int) - wanted.astype(int)).max()) <= 2
     assert int(np.abs(once.astype(int) - pixels.astype(int)).max()) > 20
+
+
+def test_a_gain_counts_as_contrast() -> None:
+    job = Job(
+        data=encoded(in_low_light(written(245, 190)), "PNG"),
+        profile=Profile(contrast=1.3, sharpen=0.0, webp_quality=90, lift_dark=2.0),
+    )
+    prepared = prepare(job, Limits())
+    assert prepared.report.steps == ("decode", "lift 2.00", "webp 90")
+    assert prepared.data == made(in_low_light(written(245, 190)), 2.0).data

@@ -186,11 +186,13 @@ def _enhance(canvas: Canvas) -> None:
     gain = 1.0
     if profile.lift_dark > 1.0 and any(each.kind is QualityKind.DARK for each in canvas.quality):
         gain = enhance.dark_photo_gain(canvas.pixels, profile.lift_dark)
-    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, profile.contrast, sharpen, gain)
+    # What the gain has spread need not be spread again: that cost bytes, and no line more was read.
+    contrast = min(profile.contrast, max(1.0, profile.contrast / gain))
+    canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, contrast, sharpen, gain)
     if gain != 1.0:
         canvas.done.append(f"lift {gain:.2f}")
-    if profile.contrast != 1.0:
-        canvas.done.append(f"contrast {profile.contrast:.2f}")
+    if contrast != 1.0:
+        canvas.done.append(f"contrast {contrast:.2f}")
     if sharpen != 0.0:
         canvas.done.append(f"sharpen {sharpen:.2f}")
 
