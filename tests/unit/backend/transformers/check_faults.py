@@ -191,7 +191,7 @@ def test_who_leaves_is_gone_after_the_step_that_runs(engine: Running) -> None:
     assert sizes[:2] == [1, 1]
     assert set(sizes[2:]) == {1}
     assert len(sizes) <= 2 + 6
-    assert engine.engine._scheduler._batch.rows == []
+    assert engine.empties()
 
 
 def test_a_model_that_is_closed_ends_everybody(engine: Running) -> None:

@@ -125,7 +125,7 @@ def test_an_attention_map_is_where_the_attention_was(tiny: Running) -> None:
         config._attn_implementation = before
     layers = torch.stack([a[0, :, prompt:].mean(dim=(0, 1)) for a in output.attentions])
     expected = layers.mean(dim=0)[:prompt]
-    watcher, batch, kept = tiny.engine._watcher, tiny.engine._scheduler._batch, []
+    watcher, kept = tiny.engine._watcher, []
     original = watcher._draw
     watcher._draw = lambda number, picture, weights, *grid: kept.append(weights) or {}
     try:
@@ -134,4 +134,4 @@ def test_an_attention_map_is_where_the_attention_was(tiny: Running) -> None:
         watcher._draw = original
     places = (asked["input_ids"][0] == tiny.model.config.image_token_id).nonzero().flatten()
     assert torch.allclose(torch.from_numpy(kept[0]), expected[places], atol=1e-5)
-    assert batch.rows == []
+    assert tiny.empties()

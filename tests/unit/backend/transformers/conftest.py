@@ -6,6 +6,7 @@ import io
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,15 @@ class Running:
             said.error = error
             job.ready()
         return said
+
+    def empties(self, seconds: float = 30) -> bool:
+        """Whether every row leaves: the step loop lets go of one after its caller has heard the end."""
+        end = time.monotonic() + seconds
+        while self.engine._scheduler._batch.rows:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
 
     def ask_all(self, jobs: Sequence[Job]) -> list[Said]:
         """All in one batch, as Triton hands them over."""
