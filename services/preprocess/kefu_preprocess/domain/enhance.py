@@ -21,12 +21,16 @@ _KERNEL = (5, 5)
 # Width of the sharper edges, in pixels of the prepared picture, from which it counts as blurred. Sharpening helped from
 # 2.8 on and changed nothing below (docs/pictures.md).
 BLURRED = 2.7
-# Share of neighbours in a row that are equal, above which a dark picture was drawn: dark designs have 0.6 to 1.0,
-# photos in low light 0.1, saved as JPEG of quality 60 0.4 to 0.5 (docs/pictures.md).
-_DRAWN = 0.5
+# Share of neighbours in a row that are equal, up to which a dark picture shows a camera's grain: 0.1 to 0.3. Dark
+# designs have 0.6 to 1.0, but so have photos that lost their grain to JPEG (docs/pictures.md).
+_GRAINY = 0.5
+# Share of its brightest parts that a sheet of paper has of light in the median; dark designs are mostly background.
+_PAPER = 0.5
 # Percentile of the samples that is to become _WHITE. High enough that a lit sign in the night stays as it is.
 _BRIGHTEST = 99.99
 _WHITE = 235.0
+# A smaller gain shows nothing more.
+_LEAST_GAIN = 1.25
 # Tiles of CLAHE over the shorter and the longer side (Zuiderveld, Graphics Gems IV, 1994).
 _TILES = 8
 
@@ -50,16 +54,18 @@ def contrast_and_sharpen(
     ).astype(np.uint8, copy=False)
 
 
-def dark_photo_gain(pixels: Pixels, most: float) -> float:
+def dark_photo_gain(pixels: Pixels, most: float, *, has_edges: bool) -> float:
     """How many times brighter a dark picture may become, from 1 to `most`: until its brightest parts are nearly white,
-    so that nothing is clipped. 1 for a drawn one, which is dark because it was designed so."""
+    so that nothing is clipped. 1 for what is dark because it was designed so: neither a camera's grain nor paper with
+    something on it (`has_edges`)."""
     rows = np.ascontiguousarray(pixels[::4])
-    grey = cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY)
-    if np.count_nonzero(grey[:, 1:] == grey[:, :-1]) > _DRAWN * grey.size:
-        return 1.0
     # Samples, not luma: red light has little luma and would be clipped.
-    brightest = float(np.percentile(rows, _BRIGHTEST))
-    return min(most, max(1.0, _WHITE / max(1.0, brightest)))
+    brightest = max(1.0, float(np.percentile(rows, _BRIGHTEST)))
+    grey = cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY)
+    grainy = np.count_nonzero(grey[:, 1:] == grey[:, :-1]) <= _GRAINY * grey.size
+    paper = has_edges and float(np.median(grey)) >= _PAPER * brightest
+    gain = min(most, _WHITE / brightest)
+    return gain if gain >= _LEAST_GAIN and (grainy or paper) else 1.0
 
 
 def mean_luma(pixels: Pixels) -> float:

@@ -185,7 +185,9 @@ def _enhance(canvas: Canvas) -> None:
         sharpen = max(sharpen, profile.sharpen_blurred)
     gain = 1.0
     if profile.lift_dark > 1.0 and any(each.kind is QualityKind.DARK for each in canvas.quality):
-        gain = enhance.dark_photo_gain(canvas.pixels, profile.lift_dark)
+        gain = enhance.dark_photo_gain(
+            canvas.pixels, profile.lift_dark, has_edges=canvas.edges is not None
+        )
     # What the gain has spread need not be spread again: that cost bytes, and no line more was read.
     contrast = min(profile.contrast, max(1.0, profile.contrast / gain))
     canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, contrast, sharpen, gain)
