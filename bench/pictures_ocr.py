@@ -34,12 +34,18 @@ _CARDS = Path(__file__).parents[1] / "deploy/triton_models"
 
 
 def _profile(
-    contrast: float, sharpen: float, clahe: float, webp: int, blurred: float = 0.0
+    contrast: float,
+    sharpen: float,
+    clahe: float,
+    webp: int,
+    blurred: float = 0.0,
+    lift: float = 0.0,
 ) -> Profile:
     return Profile(
         contrast=contrast,
         sharpen=sharpen,
         sharpen_blurred=blurred,
+        lift_dark=lift,
         clahe=clahe,
         webp_quality=webp,
     )
@@ -53,6 +59,7 @@ PROFILES: dict[str, Profile] = {
     "sharpen 0.5": _profile(1, 0.5, 0, 85),
     "sharpen 1.5": _profile(1, 1.5, 0, 85),
     "sharpen 1.5 if blurred": _profile(1, 0, 0, 85, 1.5),
+    "lift 2 if dark": _profile(1, 0, 0, 85, 0.0, 2),
     "both (usual numbers)": _profile(1.3, 1.5, 0, 85),
     "CLAHE 2": _profile(1, 0, 2, 85),
 }

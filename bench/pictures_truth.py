@@ -59,13 +59,13 @@ def _blur(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.8), np.uint8)
 
 
-def _low_light(pixels: Pixels) -> Pixels:
-    grain = np.random.default_rng(7).normal(0, 5, pixels.shape)
-    return np.clip(pixels * 0.28 + grain, 0, 255).astype(np.uint8)
+def _low_light(pixels: Pixels, grain: float = 5) -> Pixels:
+    noise = np.random.default_rng(7).normal(0, grain, pixels.shape)
+    return np.clip(pixels * 0.28 + noise, 0, 255).astype(np.uint8)
 
 
-def _jpeg(pixels: Pixels) -> Pixels:
-    ok, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 30])
+def _jpeg(pixels: Pixels, quality: int = 30) -> Pixels:
+    ok, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None
@@ -84,4 +84,6 @@ DEGRADATIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "low light": _low_light,
     "JPEG q30": _jpeg,
     "half size": _half,
+    # As a messenger passes on what a phone has freed of most of its grain.
+    "low light, JPEG q75": lambda pixels: _jpeg(_low_light(pixels, 2), 75),
 }
