@@ -134,12 +134,14 @@ def not_across(rng: random.Random) -> Across:
     height = rng.choice((540, 720, 1080))
     width = round(height * rng.choice((16 / 9, 2.0, 2.165, 20 / 9)))
     unit = height / 400
-    kind = rng.choice(("letterboxed video", "player", "game", "slide", "photo"))
+    kind = rng.choice(
+        ("letterboxed video", "player", "game", "slide", "photo", "page", "rounded player")
+    )
     if kind == "letterboxed video":
         picture = Image.new("RGB", (width, height), (0, 0, 0))
         band = int(width * rng.uniform(0.05, 0.14))
         picture.paste(wallpaper(rng, width - 2 * band, height, smooth=False), (band, 0))
-    elif kind == "slide":
+    elif kind in ("slide", "page"):
         picture = Image.new("RGB", (width, height), rng.choice(BRANDS))
     else:
         picture = wallpaper(rng, width, height, smooth=kind == "photo")
@@ -154,13 +156,46 @@ def not_across(rng: random.Random) -> Across:
             shape([x - half, y - half, x + half, y + half], fill=ink)
         seek = height - rng.uniform(8, 24) * unit
         draw.rectangle([width * 0.05, seek, width * 0.95, seek + 3 * unit], fill=ink)
+    if kind == "page":
+        _page(draw, rng, width, height, unit)
+    if kind == "rounded player":
+        # A seek bar with round ends, what was seen in another tone, and a knob; or a pill that says where one is.
+        long, thick = width * rng.uniform(0.12, 0.5), rng.uniform(3, 8) * unit
+        low, x = height - rng.uniform(6, 26) * unit, width * rng.choice((0.5, 0.5, 0.3))
+        box = [x - long / 2, low - thick, x + long / 2, low]
+        draw.rounded_rectangle(
+            box, thick / 2, fill=rng.choice(((230, 40, 60), (120, 120, 120), ink))
+        )
+        done = x + long * rng.uniform(-0.4, 0.4)
+        draw.ellipse([done - thick, low - 1.5 * thick, done + thick, low + thick / 2], fill=ink)
     if kind == "slide":
         for row in range(1, 6):
             words = " ".join(rng.choices(WORDS, k=5))
             draw.text(
                 (width / 2, row * 60 * unit), words, ink, font=font_of(20 * unit), anchor="mm"
             )
-        # A ruler below the last line: as long as an indicator, but square.
+        # A ruler below the last line: as long as an indicator, but square, or of another colour.
         half, y = width * rng.uniform(0.1, 0.14), height - rng.uniform(8, 14) * unit
         draw.rectangle([width / 2 - half, y - 3 * unit, width / 2 + half, y + 2 * unit], fill=ink)
     return _done(picture, rng, (0, 0, 0), kind)
+
+
+def _page(
+    draw: ImageDraw.ImageDraw, rng: random.Random, width: int, height: int, unit: float
+) -> None:
+    """A web page or a slide show: a footer's band, or a row of dots or dashes that says which page it is."""
+    ink = (90, 90, 96)
+    for row in range(1, 7):
+        words = " ".join(rng.choices(WORDS, k=7))
+        draw.text((width * 0.1, row * 44 * unit), words, ink, font=font_of(15 * unit))
+    low = height - rng.uniform(7, 16) * unit
+    if rng.random() < 0.5:
+        draw.rectangle([0, height - 30 * unit, width, height], fill=(40, 44, 52))
+        # Of a colour: a grey pill of an indicator's size and place nobody could tell from one.
+        half, tint = width * rng.uniform(0.05, 0.25), rng.choice([*BRANDS[4:8], *BRANDS[9:]])
+        box = [width / 2 - half, low - 5 * unit, width / 2 + half, low]
+        draw.rounded_rectangle(box, 2.5 * unit, fill=tint)
+        return
+    for number in range(-2, 3):
+        x, half = width / 2 + number * 22 * unit, (9 if number == 0 else 3) * unit
+        draw.rounded_rectangle([x - half, low - 5 * unit, x + half, low], 2.5 * unit, fill=ink)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kefu_preprocess.domain.bars.boundary import GRACE
 from kefu_preprocess.domain.bars.glyphs import Glyph, Grey, Layer, layers
 from kefu_preprocess.domain.bars.strip import SMALLEST
 from kefu_preprocess.domain.decode import Pixels
@@ -22,12 +23,16 @@ _DEPTH = 0.18
 _HANDLE_HEIGHT = (0.0028, 0.02)
 _HANDLE_WIDTH = (0.1, 0.46)
 _HANDLE_FROM_EDGE = 0.062
-# An iPhone across: 812 × 375 to 956 × 440 points; its indicator 209 to 240 × 5 points, 8 above the edge.
-_ACROSS = (2.0, 2.3)
+# An iPhone across: 812 × 375 to 956 × 440 points, 2.163 to 2.174; its indicator is 24.5 to 26.2 % of the width long,
+# 5 points thick (0.0114 to 0.0133 of the height), 8 above the edge, and never coloured.
+_ACROSS = (2.155, 2.182)
 _INDICATOR_DEPTH = 0.12
-_INDICATOR_WIDTH, _INDICATOR_HEIGHT = (0.22, 0.29), (0.009, 0.018)
+_INDICATOR_WIDTH, _INDICATOR_HEIGHT = (0.24, 0.268), (0.0108, 0.0142)
+_INDICATOR_FROM_EDGE = (0.015, 0.0235)
+_INDICATOR_TINT = 40
 _BUTTON_HEIGHT = (0.02, 0.07)
 _THICKEST = 0.055
+_BUTTONS = (["triangle", "round", "square"], ["square", "round", "triangle"])
 # A row is empty when no more than this share of it differs by more than so many levels from its median.
 _EMPTY_SHARE, _EMPTY_STEP = 0.003, 16
 
@@ -78,17 +83,13 @@ def find_home_indicator(pixels: Pixels) -> BottomBar | None:
     # A layer has no shape longer than ten times its thickest.
     for layer in layers(grey, math.ceil(_INDICATOR_WIDTH[1] * columns / 10)):
         for glyph in layer.glyphs:
-            pill = (
-                _INDICATOR_WIDTH[0] * columns <= glyph.width <= _INDICATOR_WIDTH[1] * columns
-                and _INDICATOR_HEIGHT[0] * rows <= glyph.height <= _INDICATOR_HEIGHT[1] * rows
-                and abs(glyph.left + glyph.right - columns) <= 0.01 * columns
-                and 0.01 * rows <= depth - glyph.bottom <= 0.035 * rows
-                # Round ends: a ruler or a line of a table has none. Two half discs leave 0.21 of the square of their
-                # height empty, a ruler that JPEG smeared much more.
-                and 0 < glyph.width * glyph.height - glyph.ink < 0.4 * glyph.height**2
-                and _round_ends(layer, glyph)
-            )
-            if not pill:
+            if not _is_indicator(layer, glyph, rows, columns):
+                continue
+            core = pixels[
+                rows - depth + int(glyph.middle),
+                glyph.left + glyph.height : glyph.right - glyph.height,
+            ]
+            if int(np.ptp(np.median(core, axis=0))) > _INDICATOR_TINT:
                 continue
             empty = empty_rows(grey, (glyph.left - 3, glyph.right + 3))
             first = glyph.top - glyph.height
@@ -97,14 +98,45 @@ def find_home_indicator(pixels: Pixels) -> BottomBar | None:
     return None
 
 
-def _round_ends(layer: Layer, glyph: Glyph) -> bool:
-    """Whether both ends are half a disc: the outermost column short, one half a height further in nearly full."""
-    mask = layer.labels[glyph.top : glyph.bottom, glyph.left : glyph.right] == glyph.label
-    inside = glyph.height // 2
-    return all(
-        float(mask[:, outer].mean()) <= 0.75 and float(mask[:, inner].mean()) >= 0.85
-        for outer, inner in ((0, inside), (-1, -1 - inside))
+def _is_indicator(layer: Layer, glyph: Glyph, rows: int, columns: int) -> bool:
+    depth = layer.relief.shape[0]
+    return (
+        _INDICATOR_WIDTH[0] * columns <= glyph.width <= _INDICATOR_WIDTH[1] * columns
+        and _INDICATOR_HEIGHT[0] * rows - 1 <= glyph.height <= _INDICATOR_HEIGHT[1] * rows + 1
+        and abs(glyph.left + glyph.right - columns) <= max(3, 0.004 * columns)
+        and _INDICATOR_FROM_EDGE[0] * rows - 1
+        <= depth - glyph.bottom
+        <= _INDICATOR_FROM_EDGE[1] * rows + 1
+        and _round_ends(layer, glyph)
     )
+
+
+def _round_ends(layer: Layer, glyph: Glyph) -> bool:
+    """Whether both ends are half a disc: a ruler or a line of a table has square ones.
+
+    A blurred rectangle is its upright profile times its level one, wherever one looks; what a round corner lacks of
+    that product is (1 - π/4) / 4 of the square of the height, and stays nearly that through blur and JPEG.
+    """
+    edge = 2
+    relief = layer.relief[
+        max(0, glyph.top - edge) : glyph.bottom + edge,
+        max(0, glyph.left - edge) : glyph.right + edge,
+    ].astype(np.float32)
+    upright = np.median(relief, axis=1)
+    strongest = float(upright.max())
+    if strongest <= 0:
+        return False
+    upright /= strongest
+    middle = relief.shape[0] // 2
+    level = np.minimum(1.0, relief[middle - 1 : middle + 2].max(axis=0) / strongest)
+    lacking = upright[:, None] * level[None, :] - relief / strongest
+    reach = edge + glyph.height // 2 + 1
+    corners = [
+        float(np.clip(lacking[rows, columns], 0.0, None).sum())
+        for rows in (slice(0, middle), slice(middle, None))
+        for columns in (slice(0, reach), slice(-reach, None))
+    ]
+    return min(corners) >= 0.02 * glyph.height**2 and sum(corners) >= 0.13 * glyph.height**2
 
 
 def _gesture_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
@@ -131,20 +163,20 @@ def _gesture_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
 
 def _navigation_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
     depth, width = grey.shape
-    buttons = sorted(
+    named = sorted(
         (
-            each
+            (each.left, _shape(layer, each), each)
             for each in layer.glyphs
             if _BUTTON_HEIGHT[0] * unit <= each.height <= _BUTTON_HEIGHT[1] * unit
             and each.bottom > depth - 0.12 * unit
         ),
-        key=lambda each: each.left,
+        key=lambda each: each[0],
     )
-    if len(buttons) != 3 or not _evenly_placed(buttons, width):
-        return None
+    # Whatever else stands on their rows is seen below, where these have to be empty.
+    named = [each for each in named if each[1] != "other"]
+    shapes, buttons = [each[1] for each in named], [each[2] for each in named]
     # Back is a triangle, home is round, the overview is square; some makers swap the outer two.
-    shapes = [_shape(layer, each) for each in buttons]
-    if shapes[1] != "round" or sorted((shapes[0], shapes[2])) != ["square", "triangle"]:
+    if shapes not in _BUTTONS or not _evenly_placed(buttons, width):
         return None
     top, bottom = min(each.top for each in buttons), max(each.bottom for each in buttons)
     spans = tuple(edge for each in buttons for edge in (each.left - 3, each.right + 3))
@@ -155,10 +187,11 @@ def _navigation_bar(grey: Grey, layer: Layer, unit: int) -> BottomBar | None:
     medians = np.median(grey[start:top], axis=1)
     changes = np.flatnonzero(np.abs(np.diff(medians)) >= 8)
     if changes.size:
-        # One row of the band stays: JPEG smears its edge.
-        start += int(changes[-1]) + 2
-    # The band is as high above its buttons as below them.
-    start = max(start, top - (depth - bottom) + 2)
+        # A few rows of the band stay: JPEG smears its edge.
+        start += int(changes[-1]) + 1 + max(1, round(GRACE * unit))
+    # The band is as high above its buttons as below them; where no edge says where it begins, that is a guess.
+    slack = 2 if changes.size else max(2, 2 * round(GRACE * unit))
+    start = max(start, top - (depth - bottom) + slack)
     return BottomBar(depth - start, "navigation_bar", edge=bool(changes.size))
 
 

@@ -22,7 +22,7 @@ _RIBBON_FROM = 0.8
 _SEAM_SHARE, _SEAM_STEP, _SEAM_TIMES = 0.3, 10, 4.0
 # What is left standing above an edge, over the device's shorter side: JPEG smears an edge over a row or two, and a row
 # of the bar that stays hurts nobody, while one of the content is lost.
-_GRACE = 0.0025
+GRACE = 0.0025
 # How far from the glyphs to the symmetric end a bar without an edge is cut: where it ends is a guess, and content may
 # begin sooner than its designer's padding; less far where something is seen between them.
 _TRUSTED, _OVERLAID = 0.7, 0.4
@@ -41,7 +41,7 @@ class Boundary:
 def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
     """The end of a bar whose glyphs stand from `top` to `bottom` (exclusive). None where there is no room for a cut."""
     symmetric = top + bottom - 1
-    grace = max(strip.scale, round(_GRACE * strip.unit))
+    grace = max(strip.scale, round(GRACE * strip.unit))
     # No cut above this: a whole row of the original below the glyphs, whose lowest row may be hardly visible.
     least = bottom + 2 * strip.scale
     # A taller band than that was never seen: a translucent one under a camera hole is 1.3 times the symmetric one.

@@ -3,6 +3,8 @@ draws at its sides; each where it is certain."""
 
 from __future__ import annotations
 
+import math
+
 from kefu_preprocess.domain.bars.bottom import find_bottom_bar, find_home_indicator
 from kefu_preprocess.domain.bars.sides import Sides, find_side_bars
 from kefu_preprocess.domain.bars.status import CERTAIN, find_status_bar
@@ -16,6 +18,8 @@ _LIKELY = 0.3
 _NOTHING_SEEN = 0.95
 # Three buttons, or an indicator, without a status bar: their shapes and places say what they are, no clock confirms it.
 _BY_SHAPE = 0.8
+# What may be left of a band at a side, over the height.
+_REST = 0.01
 
 
 def find_crop(pixels: Pixels, mode: CropMode) -> Crop:
@@ -23,8 +27,16 @@ def find_crop(pixels: Pixels, mode: CropMode) -> Crop:
     if mode is CropMode.FORBID:
         return Crop(kind="forbidden")
     sides = find_side_bars(pixels)
-    # The edge of a band at a side would pass for the frame of a drawn phone.
-    strip = top_strip(pixels[:, sides.left : pixels.shape[1] - sides.right])
+    # The edge of a band at a side would pass for the frame of a drawn phone, and so would the rest that is left of it.
+    rest = math.ceil(_REST * pixels.shape[0])
+    strip = top_strip(
+        pixels[
+            :,
+            sides.left + rest * (sides.left > 0) : pixels.shape[1]
+            - sides.right
+            - rest * (sides.right > 0),
+        ]
+    )
     bar = None if strip is None else find_status_bar(strip)
     certain = bar is not None and bar.confidence >= CERTAIN
     if not (certain or sides.sure):

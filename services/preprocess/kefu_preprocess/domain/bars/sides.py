@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from kefu_preprocess.domain.bars.bottom import find_navigation_bar
+from kefu_preprocess.domain.bars.boundary import GRACE
 from kefu_preprocess.domain.bars.glyphs import Grey
 from kefu_preprocess.domain.bars.strip import SMALLEST
 from kefu_preprocess.domain.decode import Pixels
@@ -77,4 +78,4 @@ def _black_band(pixels: Pixels, *, right: bool) -> int:
         return 0
     # A dark page is black at its side as well: where the band ends, most of the screen's height must begin.
     lit = float((grey[:, width + 3].astype(np.int16) - grey[:, width - 1] >= 12).mean())
-    return max(0, width - 1) if lit >= _LIT else 0
+    return max(0, width - max(1, round(GRACE * rows))) if lit >= _LIT else 0
