@@ -109,11 +109,18 @@ def test_light_contrast_and_sharpening_in_one_pass_are_the_same_as_one_after_the
     assert int(np.abs(once.astype(int) - pixels.astype(int)).max()) > 20
 
 
-def test_a_gain_counts_as_contrast() -> None:
-    job = Job(
-        data=encoded(in_low_light(written(245, 190)), "PNG"),
-        profile=Profile(contrast=1.3, sharpen=0.0, webp_quality=90, lift_dark=2.0),
-    )
-    prepared = prepare(job, Limits())
-    assert prepared.report.steps == ("decode", "lift 2.00", "webp 90")
-    assert prepared.data == made(in_low_light(written(245, 190)), 2.0).data
+def test_a_gain_counts_as_contrast_and_needs_less_quality() -> None:
+    """A card's WebP 95 made 369 kB of what 85 says in 169, most of them grain."""
+    data = encoded(in_low_light(written(245, 190)), "PNG")
+    steps = {
+        quality: prepare(
+            Job(
+                data=data,
+                profile=Profile(contrast=1.3, sharpen=0.0, webp_quality=quality, lift_dark=2.0),
+            ),
+            Limits(),
+        ).report.steps
+        for quality in (95, 70)
+    }
+    assert steps[95] == ("decode", "lift 2.00", "webp 85")
+    assert steps[70] == ("decode", "lift 2.00", "webp 70")

@@ -59,6 +59,8 @@ class Canvas:
     # Width in pixels of its sharper edges, None where nothing has contrast; follows every change of size.
     edges: float | None = None
     elements: tuple[Element, ...] = ()
+    # Whether it was a dark photo, and is brighter now.
+    lifted: bool = False
     data: bytes = b""
     marked: bytes = b""
     done: list[str] = field(default_factory=list)
@@ -192,6 +194,7 @@ def _enhance(canvas: Canvas) -> None:
     contrast = min(profile.contrast, max(1.0, profile.contrast / gain))
     canvas.pixels = enhance.contrast_and_sharpen(canvas.pixels, contrast, sharpen, gain)
     if gain != 1.0:
+        canvas.lifted = True
         canvas.done.append(f"lift {gain:.2f}")
     if contrast != 1.0:
         canvas.done.append(f"contrast {contrast:.2f}")
@@ -201,6 +204,8 @@ def _enhance(canvas: Canvas) -> None:
 
 def _encode(canvas: Canvas) -> None:
     quality = canvas.job.profile.webp_quality
+    if canvas.lifted:
+        quality = min(quality, enhance.LIFTED_QUALITY)
     picture = Image.fromarray(canvas.pixels)
     if not canvas.marks:
         canvas.pixels = _NO_PIXELS
