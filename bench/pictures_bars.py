@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.pictures_across import not_across, phone_across
 from bench.pictures_lookalikes import lookalike
+from bench.pictures_makers import maker_screen
 from bench.pictures_nested import nested, not_nested
 from bench.pictures_screens import phone_screen
 from kefu_preprocess.domain.bars.detect import find_crop
@@ -94,12 +95,13 @@ def _real(folder: Path, labels: list[dict[str, Any]]) -> None:
 
 
 def _drawn(count: int) -> None:
-    found: Counter[str] = Counter()
-    for seed in range(count):
-        screen = phone_screen(random.Random(seed))
-        crop = find_crop(screen.pixels, CropMode.AUTO)
-        found[verdict(crop.top, screen.icons_bottom, screen.content_top)] += 1
-    print(f"drawn, {count} with a bar: {dict(found)}")
+    for what, draw in (("designs", phone_screen), ("makers' designs", maker_screen)):
+        found: Counter[str] = Counter()
+        for seed in range(count):
+            screen = draw(random.Random(seed))
+            crop = find_crop(screen.pixels, CropMode.AUTO)
+            found[verdict(crop.top, screen.icons_bottom, screen.content_top)] += 1
+        print(f"drawn, {count} with a bar, {what}: {dict(found)}")
     touched: Counter[str] = Counter()
     for seed in range(count):
         screen = lookalike(random.Random(seed))

@@ -95,7 +95,7 @@ def phone_screen(rng: random.Random) -> Screen:
     if rng.random() < 0.25:
         behind = rng.choice(("gradient", "wallpaper"))
         picture = wallpaper(rng, width, height, smooth=behind == "gradient")
-        background = _mean(picture.crop((0, 0, width, int(design.bar * unit))))
+        background = mean(picture.crop((0, 0, width, int(design.bar * unit))))
     ink = ink_on(background, rng)
     draw = ImageDraw.Draw(picture)
     top, bottom = _bar(draw, rng, design, width, unit, ink)
@@ -104,10 +104,10 @@ def phone_screen(rng: random.Random) -> Screen:
         pill = [width / 2 - 63 * unit, 11 * unit, width / 2 + 63 * unit, 48 * unit]
         draw.rounded_rectangle(pill, 18 * unit, fill=(0, 0, 0))
         top, bottom = min(top, round(11 * unit)), max(bottom, round(48 * unit))
-    content = _content(picture, rng, bar, unit, behind == "plain", ink)
+    first = content(picture, rng, bar, unit, behind == "plain", ink)
     if rng.random() < 0.5 and design.portrait:
-        _handle(picture, rng, unit, ink)
-    return finished(picture, rng, bottom + 1, content, f"{design.kind}, {behind}")
+        handle(picture, rng, unit, ink)
+    return finished(picture, rng, bottom + 1, first, f"{design.kind}, {behind}")
 
 
 def _bar(
@@ -171,7 +171,7 @@ def _bar(
     return int(min(rows)), int(max(rows)) + 1
 
 
-def _content(
+def content(
     picture: Image.Image, rng: random.Random, bar: int, unit: float, plain: bool, ink: Colour
 ) -> int:
     """Draws what an app shows below its bar; gives the first row that must stay."""
@@ -202,7 +202,8 @@ def _content(
     return int(box[1]) if not (kind == "band" and plain) else bar + int(box[1] - bar)
 
 
-def _handle(picture: Image.Image, rng: random.Random, unit: float, ink: Colour) -> None:
+def handle(picture: Image.Image, rng: random.Random, unit: float, ink: Colour) -> None:
+    """Draws a gesture handle at the bottom."""
     width, height = picture.size
     half = width * rng.uniform(0.13, 0.18)
     y = height - rng.uniform(8, 10) * unit
@@ -219,14 +220,13 @@ def wallpaper(rng: random.Random, width: int, height: int, *, smooth: bool) -> I
     return small.resize((max(1, width), max(1, height)), Image.Resampling.BICUBIC)
 
 
-def _mean(picture: Image.Image) -> Colour:
+def mean(picture: Image.Image) -> Colour:
+    """A picture's mean colour."""
     red, green, blue = np.asarray(picture).reshape(-1, 3).mean(axis=0)
     return int(red), int(green), int(blue)
 
 
-def finished(
-    picture: Image.Image, rng: random.Random, icons: int, content: int, kind: str
-) -> Screen:
+def finished(picture: Image.Image, rng: random.Random, icons: int, first: int, kind: str) -> Screen:
     """As a file would bring it: sharp, or through JPEG."""
     if rng.random() < 0.4:
         sink = io.BytesIO()
@@ -235,4 +235,4 @@ def finished(
         kind += ", jpeg"
     elif rng.random() < 0.1:
         picture = picture.filter(ImageFilter.GaussianBlur(0.6))
-    return Screen(np.array(picture.convert("RGB")), icons, content, kind)
+    return Screen(np.array(picture.convert("RGB")), icons, first, kind)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from bench.pictures_lookalikes import lookalike
+from bench.pictures_makers import maker_screen
 from bench.pictures_screens import phone_screen
 from bench.pictures_signs import SIGNS, font_of
 from kefu_preprocess.domain.bars.detect import find_crop
@@ -48,7 +49,18 @@ def test_most_drawn_screens_lose_their_bar_and_none_its_content() -> None:
         assert crop.top <= screen.content_top + 1, (seed, screen.kind)
         assert crop.top == 0 or crop.top >= screen.icons_bottom - 1, (seed, screen.kind)
         harmless += crop.top > 0
-    assert harmless >= 50
+    assert harmless >= 56
+
+
+def test_most_makers_screens_lose_their_bar_and_none_its_content() -> None:
+    harmless = 0
+    for seed in range(5000, 5060):
+        screen = maker_screen(random.Random(seed))
+        crop = find_crop(screen.pixels, CropMode.AUTO)
+        assert crop.top <= screen.content_top + 1, (seed, screen.kind)
+        assert crop.top == 0 or crop.top >= screen.icons_bottom - 1, (seed, screen.kind)
+        harmless += crop.top > 0
+    assert harmless >= 56
 
 
 def test_no_lookalike_is_touched() -> None:

@@ -6,21 +6,27 @@ phones are near enough to one of them. A clock is one or two digits, a colon, tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from kefu_preprocess.domain.bars.glyphs import Glyph, Grey, Layer
-from kefu_preprocess.domain.bars.shapes import Vector, tight, unit
+from kefu_preprocess.domain.bars.digits import likeness
+from kefu_preprocess.domain.bars.glyphs import Glyph, Layer
 
-# Mean correlation of a time's digits: letters that pass for digits reach 0.73, the least legible real clock 0.83.
-LEAST_LIKENESS = 0.75
-_PATCH = (12, 18)  # columns, rows
+# Mean correlation of a time's digits: letters that pass for digits reach 0.79, of 1,000 words in 20 fonts; the least
+# legible real clock has 0.83.
+LEAST_LIKENESS = 0.76
+_ANY = "0123456789"
+# Likeness below which a glyph beside a digit is something else, and places at which two that touch are parted.
+_NO_DIGIT, _CUTS = 0.6, 4
+# Between the letters of a word there is less than this, in heights of a digit.
+_LETTER_GAP = 0.22
+# Width over height: of a digit, and of two that touch.
+_WIDEST_DIGIT, _NARROWEST_PAIR, _WIDEST_PAIR = 1.0, 0.75, 1.9
+# And of what a colon's dots form with one digit, or with all.
+_NARROWEST_FUSED, _WIDEST_FUSED = 0.8, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,34 @@ def find_clocks(layer: Layer, lowest: float, highest: float) -> list[Clock]:
         (
             each
             for each in glyphs
-            if lowest <= each.height <= highest and 0.15 <= each.width / each.height <= 1.0
+            if lowest <= each.height <= highest and 0.15 <= each.width / each.height <= _WIDEST_PAIR
         ),
         key=lambda each: each.left,
     )
-    if len(digits) < 3:
+    # "9:41", its minutes perhaps run together.
+    if len(digits) < 2:
         return []
     clocks = []
     for colon in _colons(glyphs, lowest, highest):
         clock = _around(layer, digits, colon)
         if clock is not None:
             clocks.append(clock)
+    for glyph in glyphs:
+        if (
+            lowest <= glyph.height <= highest
+            and _NARROWEST_FUSED <= glyph.width / glyph.height <= _WIDEST_FUSED
+        ):
+            for colon in _colons_inside(layer, glyph):
+                sides = (replace(glyph, right=colon.left), replace(glyph, left=colon.right))
+                parts = [each for each in sides if each.width >= 0.15 * each.height]
+                clock = _around(
+                    layer,
+                    [*(each for each in digits if each is not glyph), *parts],
+                    colon,
+                    fused=True,
+                )
+                if clock is not None:
+                    clocks.append(clock)
     return clocks
 
 
@@ -122,11 +145,43 @@ def _colons(glyphs: Sequence[Glyph], lowest: float, highest: float) -> list[_Col
     return found
 
 
-def _around(layer: Layer, digits: Sequence[Glyph], colon: _Colon) -> Clock | None:
+def _colons_inside(layer: Layer, glyph: Glyph) -> Iterator[_Colon]:
+    """Where a colon may stand in a shape that bold digits form with its dots: columns with nothing on top, ink above
+    the middle, a gap, and ink at the base."""
+    ink = (layer.relief[glyph.top : glyph.bottom, glyph.left : glyph.right] >= layer.level).view(
+        np.uint8
+    )
+    tall = glyph.height
+
+    def share(first: float, last: float) -> NDArray[np.float64]:
+        rows = ink[round(first * tall) : max(round(first * tall) + 1, round(last * tall))]
+        means: NDArray[np.float64] = rows.mean(axis=0)
+        return means
+
+    like = (
+        (share(0, 0.12) == 0)
+        & (share(0.2, 0.5) >= 0.4)
+        & (share(0.54, 0.72) <= 0.3)
+        & (share(0.82, 1) >= 0.6)
+    )
+    edges = np.flatnonzero(np.diff(like.astype(np.int8), prepend=0, append=0))
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if 0.08 * tall <= last - first <= 0.36 * tall:
+            yield _Colon(
+                glyph.left + first,
+                glyph.left + last,
+                glyph.top + 0.35 * tall,
+                glyph.bottom - 0.1 * tall,
+            )
+
+
+def _around(
+    layer: Layer, digits: Sequence[Glyph], colon: _Colon, *, fused: bool = False
+) -> Clock | None:
     # Only what stands level with the dots: the line below may begin a pixel nearer.
     digits = [each for each in digits if each.top <= colon.upper and each.bottom >= colon.lower - 1]
     after = [each for each in digits if each.left >= colon.right]
-    if len(after) < 2:
+    if not after:
         return None
     first = min(after, key=lambda each: each.left)
     height = first.height
@@ -136,27 +191,93 @@ def _around(layer: Layer, digits: Sequence[Glyph], colon: _Colon) -> Clock | Non
         and first.top + 0.6 * height <= colon.lower <= first.bottom + 0.05 * height
     ):
         return None
-    minutes = _run(after, colon.right, +1, height, first.top, 2)
     before = [each for each in digits if each.right <= colon.left]
-    hours = _run(before, colon.left, -1, height, first.top, 2)
-    if len(minutes) != 2 or not hours:
-        return None
     # What a place of a time can hold: a digit that cannot stand there is no candidate.
-    allowed = ("012", "0123456789") if len(hours) == 2 else ("0123456789",)
-    likeness = [
-        _likeness(layer, glyph, digits)
-        for glyph, digits in zip(
-            (*hours, *minutes), (*allowed, "012345", "0123456789"), strict=True
-        )
-    ]
-    parts = (*hours, *minutes)
-    return Clock(
-        left=parts[0].left,
-        top=min(each.top for each in parts),
-        right=parts[-1].right,
-        bottom=max(each.bottom for each in parts),
-        likeness=float(np.mean(likeness)),
+    minutes = _number(layer, _run(after, colon.right, +1, height, first.top, 2), ("012345", _ANY))
+    hours = _number(
+        layer, _run(before, colon.left, -1, height, first.top, 2)[::-1], ("012", _ANY), last=True
     )
+    if minutes is None or hours is None:
+        return None
+    parts = (*hours.glyphs, *minutes.glyphs)
+    clock = Clock(
+        left=min(each.left for each in parts),
+        top=min(each.top for each in parts),
+        right=max(each.right for each in parts),
+        bottom=max(each.bottom for each in parts),
+        likeness=float(np.mean([*hours.likeness, *minutes.likeness])),
+    )
+    # A word has a stroke and a dot, or a pair of letters that touch, somewhere in it: a time stands alone.
+    if (fused or len(parts) < len(hours.likeness) + len(minutes.likeness)) and not _alone(
+        layer, clock
+    ):
+        return None
+    return clock
+
+
+def _alone(layer: Layer, clock: Clock) -> bool:
+    near = _LETTER_GAP * clock.height
+    return not any(
+        each.height >= 0.5 * clock.height
+        and clock.top < each.middle < clock.bottom
+        and (0 <= clock.left - each.right <= near or 0 <= each.left - clock.right <= near)
+        for each in layer.glyphs
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    glyphs: tuple[Glyph, ...]
+    likeness: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.likeness) / len(self.likeness)
+
+
+def _number(
+    layer: Layer, run: Sequence[Glyph], allowed: tuple[str, str], *, last: bool = False
+) -> _Number | None:
+    """The likeliest number that begins with the first glyph of `run`, the nearest to the colon: two digits apart, or
+    two that touch, or, for the hours (`last`: they are read from the right), a single one."""
+    if not run:
+        return None
+    nearest = run[0]
+    readings: list[_Number] = []
+    outer = 1.0
+    if nearest.width >= _NARROWEST_PAIR * nearest.height:
+        readings.extend(_touching(layer, nearest, allowed))
+    if nearest.width <= _WIDEST_DIGIT * nearest.height:
+        if len(run) > 1 and run[1].width <= _WIDEST_DIGIT * run[1].height:
+            pair = (run[1], nearest) if last else (nearest, run[1])
+            each = tuple(
+                _likeness(layer, glyph, digits) for glyph, digits in zip(pair, allowed, strict=True)
+            )
+            outer = each[0]
+            readings.append(_Number(pair, each))
+        # "PM9:41": a letter before the hour is none of its digits. But another digit makes it something else.
+        letter = outer < _NO_DIGIT and _likeness(layer, run[1], _ANY) < LEAST_LIKENESS
+        if last and (len(run) == 1 or letter):
+            readings.append(_Number((nearest,), (_likeness(layer, nearest, _ANY),)))
+    return max(readings, key=lambda each: each.mean, default=None)
+
+
+def _touching(layer: Layer, glyph: Glyph, allowed: tuple[str, str]) -> Iterator[_Number]:
+    """Two digits that run together, parted where there is the least ink between them."""
+    ink = layer.relief[glyph.top : glyph.bottom, glyph.left : glyph.right].sum(
+        axis=0, dtype=np.int64
+    )
+    first = max(2, round(0.2 * glyph.width))
+    inner = ink[first : glyph.width - first]
+    lowest = np.argsort(inner, kind="stable")[:_CUTS]
+    for column in sorted(lowest.tolist()):
+        cut = glyph.left + first + column
+        pair = (replace(glyph, right=cut), replace(glyph, left=cut))
+        if all(0.15 <= each.width / each.height <= _WIDEST_DIGIT for each in pair):
+            each = tuple(
+                _likeness(layer, half, digits) for half, digits in zip(pair, allowed, strict=True)
+            )
+            yield _Number((glyph,), each)
 
 
 def _run(
@@ -178,45 +299,4 @@ def _run(
 
 def _likeness(layer: Layer, glyph: Glyph, allowed: str) -> float:
     """How much a glyph looks like the likeliest of some digits."""
-    patch = layer.relief[glyph.top : glyph.bottom, glyph.left : glyph.right]
-    likeness = _templates() @ _vector(patch, glyph.width / glyph.height)
-    by_digit = likeness.reshape(-1, 10).max(axis=0)
-    return float(max(by_digit[int(digit)] for digit in allowed))
-
-
-def _vector(patch: Grey, aspect: float) -> Vector:
-    """A patch as a unit vector. A narrow one (a 1) keeps its proportions: stretched, a bar looks like anything."""
-    columns, rows = _PATCH
-    inner = max(2, min(columns, round(columns * aspect / 0.66)))
-    small = np.zeros((rows, columns), np.float32)
-    left = (columns - inner) // 2
-    small[:, left : left + inner] = cv2.resize(
-        patch.astype(np.float32), (inner, rows), interpolation=cv2.INTER_AREA
-    )
-    return unit(small)
-
-
-@cache
-def _templates() -> NDArray[np.float32]:
-    """Rows: fonts × digits, in that order; the digit is the row's number modulo ten."""
-    vectors = [_drawn(_pillow(digit, weight)) for weight in (0, 1, 2) for digit in "0123456789"]
-    for face in (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX):
-        for thickness in (3, 6):
-            for digit in "0123456789":
-                canvas = np.zeros((120, 120), np.uint8)
-                cv2.putText(canvas, digit, (20, 90), face, 2.4, 255, thickness, cv2.LINE_AA)
-                vectors.append(_drawn(canvas))
-    return np.stack(vectors)
-
-
-def _pillow(digit: str, weight: int) -> Grey:
-    picture = Image.new("L", (120, 120))
-    ImageDraw.Draw(picture).text(
-        (30, 20), digit, 255, ImageFont.load_default(72), stroke_width=weight * 2
-    )
-    return np.asarray(picture)
-
-
-def _drawn(canvas: Grey) -> Vector:
-    patch = tight(canvas)
-    return _vector(patch, patch.shape[1] / patch.shape[0])
+    return likeness(layer.relief[glyph.top : glyph.bottom, glyph.left : glyph.right], allowed)

@@ -42,8 +42,9 @@ class Row:
         return len({each.sign for each in self.pictograms})
 
 
-# Height of a bar's digits over the device's shorter side: a large iPad's clock is 0.8 %, the largest phone's 3.3 %.
-_LOWEST, _HIGHEST = 0.0075, 0.036
+# Height of a bar's digits over the device's shorter side: a large iPad's clock is 0.8 %, an iPhone's 3.3 %, with an
+# enlarged display 3.8 %.
+_LOWEST, _HIGHEST = 0.0075, 0.04
 # The row's middle over the device's shorter side: 8.2 % under a Dynamic Island is the deepest known.
 DEEPEST = 0.115
 # A strip with more shapes than this is a photo's grain, in which nothing could be read. A bar over a map has 230.

@@ -91,8 +91,10 @@ def _evidence(strip: Strip, row: Row) -> float:
     ]
     signs = {each.sign for each in across}
     if signs == {Sign.BATTERY} and _company(strip, row, across) < 2:
-        # A lone rounded box may be any button: a battery has a percentage or other glyphs beside it.
-        sum_ += 0.1
+        # A lone rounded box may be any button: a battery has a percentage or other glyphs beside it. One that stands,
+        # with its cap, is hardly anything else.
+        standing = any(each.right - each.left < each.bottom - each.top for each in across)
+        sum_ += 0.22 if standing else 0.1
     else:
         sum_ += 0.3 * min(1, len(signs)) + 0.12 * max(0, len(signs) - 1)
     if row.clock is None:
