@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 
-WHAT = ("bars", "speed", "elements", "ocr", "memory", "fuzz")
+WHAT = ("bars", "speed", "quality", "elements", "ocr", "memory", "fuzz")
 
 
 def main() -> int:
@@ -53,10 +53,14 @@ def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
         from bench import pictures_speed
 
         pictures_speed.run(root, chosen.ocr_python)
-    elif what == "elements":
-        from bench import pictures_speed
+    elif what == "quality":
+        from bench import pictures_quality
 
-        pictures_speed.run_elements(root)
+        pictures_quality.run(root)
+    elif what == "elements":
+        from bench import pictures_elements
+
+        pictures_elements.run(root)
     elif what == "ocr":
         from bench import pictures_ocr
 

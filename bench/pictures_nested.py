@@ -50,6 +50,32 @@ def not_nested(rng: random.Random) -> Nested:
     return Nested(picture.pixels, 0.0, picture.kind)
 
 
+def letterboxed(rng: random.Random, *, screen: bool) -> Nested:
+    """A viewer whose picture, a screenshot or (`screen` false) a photo, fills the whole width between two bands."""
+    width = rng.choice((828, 1080, 1080, 1290))
+    height = int(width * rng.choice((19.5 / 9, 20 / 9, 21 / 9)))
+    while True:
+        inside = (
+            _screenshot(rng)
+            if screen
+            else wallpaper(rng, 900, rng.choice((1200, 1600)), smooth=False)
+        )
+        inside = inside.resize((width, int(width * inside.height / inside.width)))
+        if inside.height < 0.93 * height:
+            break
+        height = int(inside.height * rng.uniform(1.1, 1.35))
+    ground = rng.choice(((0, 0, 0), (0, 0, 0), (18, 18, 20), (255, 255, 255)))
+    picture = Image.new("RGB", (width, height), ground)
+    top = (height - inside.height) // 2 - int(rng.uniform(0, 0.04) * height)
+    picture.paste(inside, (0, top))
+    draw, signs = ImageDraw.Draw(picture), "gray"
+    draw.text((width * 0.06, top * 0.4), "<", signs, font_of(width / 20))
+    draw.text((width * 0.8, top * 0.4), "...", signs, font_of(width / 20))
+    kind = f"viewer full width, {'screenshot' if screen else 'photo'}"
+    share = inside.height / height if screen else 0.0
+    return Nested(finished(picture, rng, 0, 0, kind).pixels, share, kind)
+
+
 def _screenshot(rng: random.Random) -> Image.Image:
     while True:
         screen = phone_screen(rng)

@@ -19,7 +19,6 @@ from bench.pictures_ocr import Reader, png
 from bench.pictures_truth import Written, lines_read, pages, receipts
 from kefu_preprocess.adapters.pool import WorkerPool
 from kefu_preprocess.domain.decode import decode
-from kefu_preprocess.domain.elements import find_elements
 from kefu_preprocess.domain.encode import encode_webp
 from kefu_preprocess.domain.formats import Format
 from kefu_preprocess.domain.pipeline import prepare
@@ -96,7 +95,7 @@ def twelve_megapixels(written: Written) -> bytes:
     return sink.getvalue()
 
 
-def _fastest(work: Callable[[], object], rounds: int = _ROUNDS) -> float:
+def fastest(work: Callable[[], object], rounds: int = _ROUNDS) -> float:
     """Milliseconds of this process on a CPU: others on the machine do not count. The fastest round, after a warm-up."""
     work()
     best = float("inf")
@@ -111,12 +110,12 @@ def _one_core(case: _Case) -> None:
     limits = Limits()
     job = Job(data=case.data, profile=READER)
     full = Job(data=case.data, profile=replace(Profile(), name="usual numbers, full size"))
-    usual = _fastest(lambda: usual_script(case.data), 3)
-    ours = _fastest(lambda: prepare(job, limits))
-    everything = _fastest(lambda: prepare(full, limits), 3)
+    usual = fastest(lambda: usual_script(case.data), 3)
+    ours = fastest(lambda: prepare(job, limits))
+    everything = fastest(lambda: prepare(full, limits), 3)
     prepared = prepare(job, limits)
     pixels = np.asarray(Image.open(io.BytesIO(prepared.data)).convert("RGB"))
-    floor = _fastest(
+    floor = fastest(
         lambda: (
             _decode_alone(case.data),
             encode_webp(Image.fromarray(pixels), READER.webp_quality),
@@ -198,12 +197,3 @@ async def _pooled(jobs: list[Job], workers: int) -> float:
         return time.perf_counter() - start
     finally:
         await pool.stop()
-
-
-def run_elements(root: Path) -> None:
-    """Milliseconds for the elements of a 1080×2400 shot."""
-    for page in pages(root / "pages"):
-        pixels = page.pixels()
-        found = find_elements(pixels)
-        took = _fastest(lambda pixels=pixels: find_elements(pixels))  # type: ignore[misc]
-        print(f"  {page.name:14s} {took:5.1f} ms, {len(found)} elements")

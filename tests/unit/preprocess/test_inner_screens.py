@@ -7,7 +7,7 @@ import random
 import numpy as np
 
 from bench.pictures_lookalikes import lookalike
-from bench.pictures_nested import nested, not_nested
+from bench.pictures_nested import letterboxed, nested, not_nested
 from bench.pictures_screens import phone_screen
 from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import Finding, QualityKind
@@ -28,6 +28,17 @@ def test_most_screenshots_in_chats_and_viewers_are_found_with_their_share() -> N
             assert abs(finding.value - picture.share) < 0.06, (seed, picture.kind)
             assert "截图" in finding.advice
     assert found >= 9
+
+
+def test_a_viewer_whose_picture_fills_the_whole_width_has_no_sides_and_is_found() -> None:
+    found = 0
+    for seed in range(320, 326):
+        picture = letterboxed(random.Random(seed), screen=True)
+        for finding in inner(picture.pixels):
+            found += 1
+            assert abs(finding.value - picture.share) < 0.06, seed
+        assert not inner(letterboxed(random.Random(seed), screen=False).pixels), seed
+    assert found >= 3
 
 
 def test_photos_cards_and_cropped_screenshots_inside_are_none() -> None:

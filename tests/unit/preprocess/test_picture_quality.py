@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.pictures_cameras import photo_of_screen, photographed
+from bench.pictures_faults import cut_through_text, glare, lamp_in_the_dark, motion
 from bench.pictures_screens import phone_screen
 from kefu_preprocess.domain.advice import advice_for
 from kefu_preprocess.domain.quality import examine
@@ -51,6 +53,40 @@ def test_blur_is_found_and_grows(sigma: float) -> None:
     assert more.value > found.value
 
 
+def sheet() -> Pixels:
+    """A white page of text with margins, to be photographed."""
+    page = np.full((1000, 760, 3), 240, np.uint8)
+    for line, row in enumerate(range(90, 930, 34)):
+        words = f"Item {line} of the invoice 20471, in total 93.60"
+        cv2.putText(page, words[: 30 + line % 14], (60, row), 0, 0.8, (20, 20, 20), 2, cv2.LINE_AA)
+    return page
+
+
+def test_a_moved_camera_is_blur_though_strokes_along_the_movement_stay_sharp() -> None:
+    for seed in range(3):
+        pixels = photographed(sheet(), random.Random(seed))
+        assert QualityKind.BLUR not in kinds(pixels), seed
+        moved = motion(15)(pixels, random.Random(seed))
+        assert QualityKind.BLUR in kinds(moved), seed
+
+
+def test_letters_of_a_large_photo_may_have_wider_edges() -> None:
+    """A picture of 12 megapixels is made smaller before anyone reads it, and its edges with it."""
+    pixels = np.asarray(cv2.GaussianBlur(photo(), (0, 0), 1.2), np.uint8)
+    large = np.asarray(cv2.resize(pixels, (4000, 3100), interpolation=cv2.INTER_CUBIC), np.uint8)
+    edges = examine(large, "en").edges
+    assert edges is not None
+    assert edges > 3.5
+    assert QualityKind.BLUR not in kinds(large)
+
+
+def test_a_lamp_in_the_picture_makes_no_dark_sheet_bright() -> None:
+    pixels = photographed(sheet(), random.Random(4))
+    assert kinds(pixels) == set()
+    for seed in range(4):
+        assert QualityKind.DARK in kinds(lamp_in_the_dark(0.25)(pixels, random.Random(seed)))
+
+
 def test_a_dark_photo_is_dark_and_a_dark_theme_is_not() -> None:
     assert kinds((photo() * 0.3).astype(np.uint8)) == {QualityKind.DARK}
     theme = np.full((800, 600, 3), 12, np.uint8)
@@ -72,9 +108,25 @@ def test_a_reflection_is_glare_and_a_white_page_is_not() -> None:
     assert kinds(page) == set()
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_a_reflection_on_a_white_sheet_is_glare_though_the_sheet_is_nearly_as_bright(
+    share: float,
+) -> None:
+    found = sum(
+        QualityKind.GLARE
+        in kinds(glare(share)(photographed(sheet(), random.Random(seed)), random.Random(seed)))
+        for seed in range(4)
+    )
+    assert found >= 3
+
+
 def test_a_thumbnail_is_too_small() -> None:
-    found = examine(np.ascontiguousarray(photo()[:180, :200]), "en").findings
-    assert QualityKind.TOO_SMALL in {each.kind for each in found}
+    small = np.asarray(cv2.resize(photo(), (220, 170), interpolation=cv2.INTER_AREA), np.uint8)
+    assert QualityKind.TOO_SMALL in kinds(small)
+
+
+def test_a_small_cutting_with_large_letters_is_not_too_small() -> None:
+    assert QualityKind.TOO_SMALL not in kinds(np.ascontiguousarray(sheet()[150:400, :600]))
 
 
 def test_a_page_whose_lines_run_over_the_edge_is_cut_off() -> None:
@@ -89,13 +141,41 @@ def test_a_page_whose_lines_run_over_the_edge_is_cut_off() -> None:
     assert QualityKind.CUT_OFF not in kinds(inside)
 
 
-@pytest.mark.parametrize("period", [2.6, 3.3, 4.1])
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_photographed_sheet_that_is_cut_through_its_letters_is_cut_off(side: str) -> None:
+    found = 0
+    for seed in range(3):
+        pixels = photographed(sheet(), random.Random(seed))
+        assert QualityKind.CUT_OFF not in kinds(pixels), seed
+        found += QualityKind.CUT_OFF in kinds(cut_through_text(pixels, side, random.Random(seed)))
+    assert found >= 2
+
+
+def test_a_list_that_scrolls_on_below_is_not_cut_off() -> None:
+    assert kinds(cut_through_text(sheet(), "bottom", random.Random(1))) == set()
+
+
+@pytest.mark.parametrize("period", [2.2, 3.0, 4.0])
 def test_the_grid_of_a_photographed_screen_is_seen(period: float) -> None:
-    y, x = np.mgrid[0:700, 0:900]
-    turned = x * np.cos(0.07) + y * np.sin(0.07)
-    grid = 1 + 0.2 * np.sin(2 * np.pi * turned / period)
-    pixels = np.clip(photo() * grid[:, :, None] * 0.8, 0, 255).astype(np.uint8)
-    assert QualityKind.SCREEN_OF_SCREEN in kinds(pixels)
+    found = sum(
+        QualityKind.SCREEN_OF_SCREEN
+        in kinds(photo_of_screen(sheet(), random.Random(seed), period, (640, 512)))
+        for seed in range(4)
+    )
+    assert found >= 3
+
+
+def test_paper_and_dithered_pictures_have_no_grid() -> None:
+    for seed in range(2):
+        pixels = photographed(sheet(), random.Random(seed))
+        assert QualityKind.SCREEN_OF_SCREEN not in kinds(pixels), seed
+    # Ordered dithering, as in a picture of few colours, is as regular as a display.
+    y, x = np.mgrid[0:768, 0:768]
+    threshold = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])[
+        y % 4, x % 4
+    ]
+    shade = np.where((x + y) / 1536 * 16 > threshold, 200, 140).astype(np.uint8)
+    assert QualityKind.SCREEN_OF_SCREEN not in kinds(np.dstack([shade, shade, shade]))
 
 
 def test_advice_is_in_the_customers_language() -> None:

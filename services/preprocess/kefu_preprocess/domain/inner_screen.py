@@ -26,8 +26,13 @@ _ASPECT = (1.2, 2.45)
 # How much of the top edge must be seen, and how many rows of the small copy it may lie off the sides' ends: corners are
 # round.
 _TOP_SHARE, _CORNER = 0.6, 14
+# A viewer's bands above and below: their share of the height, of the width that steps at their edges, of their pixels
+# that have their colour, and how far from the middle the picture between them may lie.
+_BAND, _BAND_EDGE, _EVEN, _OFF_CENTRE = (0.03, 0.35), 0.85, 0.8, 0.08
 # Side of the small copy below which it shows no screen.
 _SMALLEST = 64
+# Of a side with gaps, the least share that steps.
+_BRIDGED = 0.9
 _MOST_SIDES, _MOST_TRIED = 12, 4
 
 
@@ -37,9 +42,8 @@ def find_inner_screen(pixels: Pixels, small: NDArray[np.uint8]) -> Box | None:
     if min(small.shape) < _SMALLEST:
         return None
     across, down = columns / small.shape[1], rows / small.shape[0]
-    for left, top, right, bottom in sorted(_rectangles(small), key=_area, reverse=True)[
-        :_MOST_TRIED
-    ]:
+    candidates = sorted([*_rectangles(small), *_between_bands(small)], key=_area, reverse=True)
+    for left, top, right, bottom in candidates[:_MOST_TRIED]:
         box = _exact(
             pixels,
             Box(
@@ -81,12 +85,43 @@ def _rectangles(small: NDArray[np.uint8]) -> Iterator[Rectangle]:
                 yield left + 1, from_row + int(shares.argmax()) + 1, right + 1, bottom + 1
 
 
+def _between_bands(small: NDArray[np.uint8]) -> Iterator[Rectangle]:
+    """What fills the whole width between two even bands of one colour: a viewer has no other sides."""
+    rows, columns = small.shape
+    steps = np.asarray(cv2.absdiff(small[1:], small[:-1])) >= _STEP
+    edges = np.flatnonzero(
+        cv2.reduce(steps.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+        >= _BAND_EDGE * columns
+    )
+    least, most = _BAND[0] * rows, _BAND[1] * rows
+    tops = edges[(edges >= least) & (edges <= most)]
+    bottoms = edges[(rows - edges >= least) & (rows - edges <= most)]
+    if not tops.size or not bottoms.size:
+        return
+    top, bottom = int(tops[0]) + 1, int(bottoms[-1]) + 1
+    above, below = float(np.median(small[:top])), float(np.median(small[bottom:]))
+    if abs(above - below) > _STEP or abs(top - (rows - bottom)) > _OFF_CENTRE * rows:
+        return
+    if not _ASPECT[0] <= (bottom - top) / columns <= _ASPECT[1]:
+        return
+    # A viewer has a few signs on its bands, no more.
+    if all(
+        float((np.abs(band.astype(np.int16) - level) < _STEP).mean()) >= _EVEN
+        for band, level in ((small[:top], above), (small[bottom:], below))
+    ):
+        yield 0, top, columns, bottom
+
+
 def _sides(steps: NDArray[np.bool_], least: int) -> list[tuple[int, int, int]]:
     """(column, first row, last row) of the longest upright edges, from left to right. A gap of two rows is bridged."""
-    counts = np.asarray(cv2.reduce(steps.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S))
+    counts = cv2.reduce(steps.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    if np.count_nonzero(counts >= _BRIDGED * least) < 2:
+        return []
+    # Few columns have so long a run; the rest is not looked at.
+    bridged = cv2.morphologyEx(steps.view(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 1), np.uint8))
+    runs = cv2.erode(bridged, np.ones((least + 1, 1), np.uint8), borderValue=0)
     found: list[tuple[int, int, int]] = []
-    # Few columns have that many steps at all; the rest is not looked at.
-    for column in np.flatnonzero(counts.ravel() >= 0.9 * least).tolist():
+    for column in np.flatnonzero(cv2.reduce(runs, 0, cv2.REDUCE_MAX)).tolist():
         rows = np.flatnonzero(steps[:, column])
         ends = np.flatnonzero(np.diff(rows) > 3)
         firsts = rows[np.concatenate(([0], ends + 1))]
