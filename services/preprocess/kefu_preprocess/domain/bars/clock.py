@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kefu_preprocess.domain.bars.digits import likeness
 from kefu_preprocess.domain.bars.glyphs import Glyph, Layer
@@ -20,13 +19,17 @@ from kefu_preprocess.domain.bars.glyphs import Glyph, Layer
 LEAST_LIKENESS = 0.76
 _ANY = "0123456789"
 # Likeness below which a glyph beside a digit is something else, and places at which two that touch are parted.
-_NO_DIGIT, _CUTS = 0.6, 4
+_NO_DIGIT, _CUTS = 0.6, 3
+# Mean likeness of a number below which nothing beside it can make it a time, and from which no other reading is tried.
+_HOPELESS, _LEGIBLE = 0.5, 0.85
 # Between the letters of a word there is less than this, in heights of a digit.
 _LETTER_GAP = 0.22
 # Width over height: of a digit, and of two that touch.
 _WIDEST_DIGIT, _NARROWEST_PAIR, _WIDEST_PAIR = 1.0, 0.75, 1.9
 # And of what a colon's dots form with one digit, or with all.
 _NARROWEST_FUSED, _WIDEST_FUSED = 0.8, 4.0
+# Over its height: where such a shape is empty (to the first), inked (second to third), empty (to the fifth) and inked.
+_COLON_ROWS = (0.12, 0.2, 0.5, 0.54, 0.72, 0.82)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +72,32 @@ def find_clocks(layer: Layer, lowest: float, highest: float) -> list[Clock]:
         clock = _around(layer, digits, colon)
         if clock is not None:
             clocks.append(clock)
+    clocks.extend(_fused(layer, glyphs, digits, lowest, highest))
+    return clocks
+
+
+def _fused(
+    layer: Layer, glyphs: Sequence[Glyph], digits: Sequence[Glyph], lowest: float, highest: float
+) -> Iterator[Clock]:
+    """Times whose colon is one shape with the digits beside it; only where a bar has its clock."""
+    width = layer.relief.shape[1]
     for glyph in glyphs:
         if (
             lowest <= glyph.height <= highest
             and _NARROWEST_FUSED <= glyph.width / glyph.height <= _WIDEST_FUSED
+            and (
+                glyph.left <= 0.3 * width
+                or glyph.right >= 0.85 * width
+                or abs(glyph.left + glyph.right - width) <= 0.2 * width
+            )
         ):
             for colon in _colons_inside(layer, glyph):
                 sides = (replace(glyph, right=colon.left), replace(glyph, left=colon.right))
                 parts = [each for each in sides if each.width >= 0.15 * each.height]
-                clock = _around(
-                    layer,
-                    [*(each for each in digits if each is not glyph), *parts],
-                    colon,
-                    fused=True,
-                )
+                others = [each for each in digits if each is not glyph]
+                clock = _around(layer, [*others, *parts], colon, fused=True)
                 if clock is not None:
-                    clocks.append(clock)
-    return clocks
+                    yield clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +164,17 @@ def _colons_inside(layer: Layer, glyph: Glyph) -> Iterator[_Colon]:
         np.uint8
     )
     tall = glyph.height
-
-    def share(first: float, last: float) -> NDArray[np.float64]:
-        rows = ink[round(first * tall) : max(round(first * tall) + 1, round(last * tall))]
-        means: NDArray[np.float64] = rows.mean(axis=0)
-        return means
-
+    rows = [max(1, round(share * tall)) for share in _COLON_ROWS]
+    # Ink of every column in the bands between those rows; asked of many letters, so in one go.
+    sums = np.add.reduceat(ink, (0, *rows), axis=0, dtype=np.int32)
     like = (
-        (share(0, 0.12) == 0)
-        & (share(0.2, 0.5) >= 0.4)
-        & (share(0.54, 0.72) <= 0.3)
-        & (share(0.82, 1) >= 0.6)
+        (sums[0] == 0)
+        & (sums[2] >= 0.4 * (rows[2] - rows[1]))
+        & (sums[4] <= 0.3 * (rows[4] - rows[3]))
+        & (sums[6] >= 0.6 * (tall - rows[5]))
     )
+    if not like.any():
+        return
     edges = np.flatnonzero(np.diff(like.astype(np.int8), prepend=0, append=0))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if 0.08 * tall <= last - first <= 0.36 * tall:
@@ -194,10 +205,12 @@ def _around(
     before = [each for each in digits if each.right <= colon.left]
     # What a place of a time can hold: a digit that cannot stand there is no candidate.
     minutes = _number(layer, _run(after, colon.right, +1, height, first.top, 2), ("012345", _ANY))
+    if minutes is None or minutes.mean < _HOPELESS:
+        return None
     hours = _number(
         layer, _run(before, colon.left, -1, height, first.top, 2)[::-1], ("012", _ANY), last=True
     )
-    if minutes is None or hours is None:
+    if hours is None:
         return None
     parts = (*hours.glyphs, *minutes.glyphs)
     clock = Clock(
@@ -242,42 +255,43 @@ def _number(
     two that touch, or, for the hours (`last`: they are read from the right), a single one."""
     if not run:
         return None
-    nearest = run[0]
+    nearest, second = run[0], run[1] if len(run) > 1 else None
     readings: list[_Number] = []
-    outer = 1.0
-    if nearest.width >= _NARROWEST_PAIR * nearest.height:
-        readings.extend(_touching(layer, nearest, allowed))
-    if nearest.width <= _WIDEST_DIGIT * nearest.height:
-        if len(run) > 1 and run[1].width <= _WIDEST_DIGIT * run[1].height:
-            pair = (run[1], nearest) if last else (nearest, run[1])
-            each = tuple(
+    if _is_digit(nearest):
+        letter = second is not None
+        if second is not None and _is_digit(second):
+            pair = (second, nearest) if last else (nearest, second)
+            first, other = (
                 _likeness(layer, glyph, digits) for glyph, digits in zip(pair, allowed, strict=True)
             )
-            outer = each[0]
-            readings.append(_Number(pair, each))
-        # "PM9:41": a letter before the hour is none of its digits. But another digit makes it something else.
-        letter = outer < _NO_DIGIT and _likeness(layer, run[1], _ANY) < LEAST_LIKENESS
-        if last and (len(run) == 1 or letter):
+            readings.append(_Number(pair, (first, other)))
+            # Another digit makes it something else than an hour.
+            letter = first < _NO_DIGIT and _likeness(layer, second, _ANY) < LEAST_LIKENESS
+        # "PM9:41": a letter before the hour is none of its digits.
+        if last and (second is None or letter):
             readings.append(_Number((nearest,), (_likeness(layer, nearest, _ANY),)))
+    if nearest.width >= _NARROWEST_PAIR * nearest.height and all(
+        each.mean < _LEGIBLE for each in readings
+    ):
+        readings.extend(_touching(layer, nearest, allowed))
     return max(readings, key=lambda each: each.mean, default=None)
+
+
+def _is_digit(glyph: Glyph) -> bool:
+    return glyph.width <= _WIDEST_DIGIT * glyph.height
 
 
 def _touching(layer: Layer, glyph: Glyph, allowed: tuple[str, str]) -> Iterator[_Number]:
     """Two digits that run together, parted where there is the least ink between them."""
-    ink = layer.relief[glyph.top : glyph.bottom, glyph.left : glyph.right].sum(
-        axis=0, dtype=np.int64
-    )
-    first = max(2, round(0.2 * glyph.width))
-    inner = ink[first : glyph.width - first]
-    lowest = np.argsort(inner, kind="stable")[:_CUTS]
-    for column in sorted(lowest.tolist()):
-        cut = glyph.left + first + column
-        pair = (replace(glyph, right=cut), replace(glyph, left=cut))
-        if all(0.15 <= each.width / each.height <= _WIDEST_DIGIT for each in pair):
-            each = tuple(
-                _likeness(layer, half, digits) for half, digits in zip(pair, allowed, strict=True)
-            )
-            yield _Number((glyph,), each)
+    patch = layer.relief[glyph.top : glyph.bottom, glyph.left : glyph.right]
+    least = max(2, round(0.2 * glyph.width), glyph.width - int(_WIDEST_DIGIT * glyph.height))
+    inner = patch.sum(axis=0, dtype=np.int64)[least : glyph.width - least]
+    for column in sorted(np.argsort(inner, kind="stable")[:_CUTS].tolist()):
+        halves = (patch[:, : least + column], patch[:, least + column :])
+        first, second = (
+            likeness(half, digits) for half, digits in zip(halves, allowed, strict=True)
+        )
+        yield _Number((glyph,), (first, second))
 
 
 def _run(
