@@ -60,7 +60,7 @@ def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
     elif what == "elements":
         from bench import pictures_elements
 
-        pictures_elements.run(root)
+        pictures_elements.run(root, chosen.drawn // 5)
     elif what == "ocr":
         from bench import pictures_ocr
 
