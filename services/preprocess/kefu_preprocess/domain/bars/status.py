@@ -220,7 +220,7 @@ def _landscape_doubt(strip: Strip, row: Row) -> float:
 
 def _nothing_above(strip: Strip, row: Row) -> bool:
     """No letters and no edge of a window above the row; a slanted ribbon in the right corner is not counted."""
-    above = row.top - round(0.2 * row.height)
+    above = _top(row) - round(0.2 * row.height)
     if above <= 2:
         return True
     width = int(strip.width * 0.8)
@@ -239,13 +239,23 @@ def _nothing_above(strip: Strip, row: Row) -> bool:
     return bool(share.max() < 0.6)
 
 
+def _top(row: Row) -> int:
+    """The first row of what was recognised: a shape of the row may be the corner of a frame around it."""
+    parts = [each.top for each in row.pictograms]
+    if row.clock is not None:
+        parts.append(row.clock.top)
+    return max(row.top, min(parts) - round(0.2 * row.height)) if parts else row.top
+
+
 def _framed(strip: Strip, row: Row) -> bool:
     """Whether an upright edge as tall as the row stands between the picture's side and the row's first or last glyph:
     the edge of a device that is drawn around the screen, or of another picture beside it."""
-    top = max(0, row.top - round(0.3 * row.height))
+    top = max(0, _top(row) - round(0.3 * row.height))
     bottom = min(strip.height, row.bottom + round(0.3 * row.height))
-    first = min((each.left for each in row.glyphs), default=0)
-    last = max((each.right for each in row.glyphs), default=strip.width)
+    # The frame itself may be a tall shape of the row.
+    low = [each for each in row.glyphs if each.height <= 1.6 * row.height]
+    first = min((each.left for each in low), default=0)
+    last = max((each.right for each in low), default=strip.width)
     margin = max(2, round(0.003 * strip.width))
     return _upright_edge(strip.rgb[top:bottom, margin : first - 2]) or _upright_edge(
         strip.rgb[top:bottom, last + 2 : strip.width - margin]
