@@ -45,6 +45,18 @@ def test_photos_side_by_side_stay_apart() -> None:
         assert overlap(box, Box(left, 200, left + 500, 700)) > 0.9
 
 
+def test_the_soft_background_of_a_portrait_belongs_to_the_photo() -> None:
+    """Only its lively middle was marked: a blurred background is nearly as even as a page."""
+    pixels = blank()
+    shade = np.linspace(30, 200, 560)[:, None, None] * np.array([0.3, 0.4, 1.0])
+    pixels[300:860, 60:1020] = shade.astype(np.uint8)
+    grain = np.random.default_rng(5).integers(0, 255, (40, 36, 3)).astype(np.uint8)
+    pixels[300:860, 300:740] = cv2.resize(grain, (440, 560), interpolation=cv2.INTER_CUBIC)
+    (photo,) = find_elements(pixels)
+    assert photo.kind is ElementKind.PICTURE
+    assert overlap(photo.box, Box(60, 300, 1020, 860)) > 0.9
+
+
 def test_an_avatar_and_the_two_lines_beside_it_are_two_elements() -> None:
     """They stand close, became one piece that was too tall for text, and all three were lost."""
     pixels = blank()

@@ -24,6 +24,8 @@ _FLAT = 6
 # Side, in pixels, of the surroundings that are looked at for a photo, and the share of them that is not flat.
 _AROUND, _LIVELY = 13, 0.66
 _LEAST_PICTURE = 38
+# Grey levels: a page's own differ by less from row to row, and a photo's edge is a step of more.
+_PAGE = 5.0
 # Columns between words, and between letters; rows above which a piece is more than a line or a sign.
 _WORDS, _LETTERS, _TALL = 11, 5, 30
 # Height, in pixels, below which nothing is a letter.
@@ -143,7 +145,45 @@ def _pictures(small: Pixels, slopes: Mask) -> list[_Found]:
         )
         if _colourful(small[shape.top : shape.bottom, shape.left : shape.right]):
             found.append(shape)
-    return found
+    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    return [_grown(each, [other for other in found if other is not each], grey) for each in found]
+
+
+def _grown(shape: _Found, others: list[_Found], grey: Mask) -> _Found:
+    """With the soft parts of the photo around its lively one: up to a straight edge on each side, if there is one."""
+    grown = _Found(shape.kind, shape.left, shape.top, shape.right, shape.bottom)
+    # No further than about its own size: what is beyond that is a card with words.
+    wide, tall = int(0.8 * shape.width), int(0.8 * shape.height)
+    rows = slice(shape.top, shape.bottom)
+    grown.left -= _soft(grey[rows, max(0, shape.left - wide) : shape.left][:, ::-1])
+    grown.right += _soft(grey[rows, shape.right : shape.right + wide])
+    columns = slice(grown.left, grown.right)
+    grown.top -= _soft(grey[max(0, shape.top - tall) : shape.top, columns][::-1].T)
+    grown.bottom += _soft(grey[shape.bottom : shape.bottom + tall, columns].T)
+    apart = all(
+        other.left >= grown.right
+        or other.right <= grown.left
+        or other.top >= grown.bottom
+        or other.bottom <= grown.top
+        for other in others
+    )
+    return grown if apart else shape
+
+
+def _soft(beyond: Mask) -> int:
+    """How many columns beyond a photo's side still belong to it: they change from row to row, which the page does not,
+    and end at an edge along most rows. 0 where no such edge comes: that is the page, or a gradient of it."""
+    if beyond.shape[1] < 4 or beyond.shape[0] < 8:
+        return 0
+    some = beyond[:: max(1, beyond.shape[0] // 64)].astype(np.float32)
+    even = some.std(axis=0) <= _PAGE
+    # The page begins where three columns are even.
+    ends = np.flatnonzero(even[:-2] & even[1:-1] & even[2:])
+    if not ends.size or ends[0] < 3:
+        return 0
+    end = int(ends[0])
+    steps = np.abs(some[:, end + 1] - some[:, end - 2])
+    return end if float((steps >= _PAGE).mean()) >= 0.7 else 0
 
 
 def _colourful(pixels: Pixels) -> bool:

@@ -39,6 +39,8 @@ def _heights(light: Grey) -> NDArray[np.int32]:
 
 # Grey levels by which a letter differs from what is behind it, and below which nothing is there.
 _INK, _QUIET = 36, 14
+# How much more ink there must be than what is neither ink nor ground.
+_CLEAR = 1.5
 # By which the ground itself may differ: a photo's light is uneven, and dense letters pass for ground.
 _UNEVEN = 110
 # Lines of text across a side, or strokes of letters along it, below which nothing is said.
@@ -121,12 +123,14 @@ def _ink(profile: Grey, least: int) -> NDArray[np.bool_] | None:
     starts = np.arange(0, profile.size - window + 1, window // 4)
     ground = np.median(sliding_window_view(light, window)[starts], axis=1)
     differs = np.abs(light - np.interp(np.arange(profile.size), starts + window / 2, ground))
-    inked = float((differs >= _INK).mean())
-    between = float((differs >= _QUIET).mean()) - inked
-    if inked < 0.02 or inked < 1.2 * between or 1 - inked - between < 0.4:
+    ink = differs >= _INK
+    # A letter's own edges are neither ink nor ground.
+    beside = cv2.dilate(ink.view(np.uint8)[:, None], np.ones((5, 1), np.uint8))[:, 0] > 0
+    inked, between = float(ink.mean()), float(((differs >= _QUIET) & ~beside).mean())
+    if inked < 0.02 or inked < _CLEAR * between or float((differs < _QUIET).mean()) < 0.4:
         return None
     low, high = np.percentile(ground, (20, 80))
-    return differs >= _INK if float(high - low) <= _UNEVEN else None
+    return ink if float(high - low) <= _UNEVEN else None
 
 
 def _runs(ink: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
