@@ -50,6 +50,7 @@ def test_unknown_rule_and_wrong_kind_are_refused() -> None:
 def test_every_preprocess_setting_of_a_card_reaches_the_sidecar() -> None:
     settings = {
         "contrast": 1.25, "sharpen": 0.5, "sharpen_blurred": 1.5, "lift_dark": 2.5, "clahe": 2.0, "webp_quality": 91,
+        "webp_quality_blurred": 96,
         "multiple_of": 28,
     }  # fmt: skip
     sent = profile_of(ModelCard.parse(card(preprocess={"profile": "tiny", **settings})))

@@ -102,6 +102,7 @@ def profile_of(card: ModelCard) -> pb.Profile:
         lift_dark=wanted.lift_dark,
         clahe=wanted.clahe,
         webp_quality=wanted.webp_quality,
+        webp_quality_blurred=wanted.webp_quality_blurred,
         multiple_of=wanted.multiple_of,
     )
 

@@ -32,6 +32,7 @@ class PreprocessProfile:
     lift_dark: float | None
     clahe: float | None
     webp_quality: int | None
+    webp_quality_blurred: int | None
     multiple_of: int
 
 
@@ -119,6 +120,7 @@ class ModelCard:
                     lift_dark=preprocess.get("lift_dark"),
                     clahe=preprocess.get("clahe"),
                     webp_quality=preprocess.get("webp_quality"),
+                    webp_quality_blurred=preprocess.get("webp_quality_blurred"),
                     multiple_of=int(preprocess.get("multiple_of", 1)),
                 ),
                 system_prompt=dict(raw.get("system_prompt", {})),

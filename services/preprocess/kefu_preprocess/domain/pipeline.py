@@ -70,6 +70,11 @@ class Canvas:
         """Whether a copy with numbers is wanted."""
         return self.job.find_elements and self.job.draw_elements
 
+    @property
+    def blurred(self) -> bool:
+        """Whether its edges are wide at its present size."""
+        return self.edges is not None and self.edges >= enhance.BLURRED
+
 
 def prepare(job: Job, limits: Limits) -> Prepared:
     """Runs every step over one picture; deterministic, byte for byte. Raises KefuError."""
@@ -183,7 +188,7 @@ def _adapt(canvas: Canvas) -> None:
 def _enhance(canvas: Canvas) -> None:
     profile = canvas.job.profile
     sharpen = profile.sharpen
-    if canvas.edges is not None and canvas.edges >= enhance.BLURRED:
+    if canvas.blurred:
         sharpen = max(sharpen, profile.sharpen_blurred)
     gain = 1.0
     if profile.lift_dark > 1.0 and any(each.kind is QualityKind.DARK for each in canvas.quality):
@@ -203,7 +208,10 @@ def _enhance(canvas: Canvas) -> None:
 
 
 def _encode(canvas: Canvas) -> None:
-    quality = canvas.job.profile.webp_quality
+    profile = canvas.job.profile
+    quality = profile.webp_quality
+    if canvas.blurred and quality:
+        quality = max(quality, profile.webp_quality_blurred)
     if canvas.lifted:
         quality = min(quality, enhance.LIFTED_QUALITY)
     picture = Image.fromarray(canvas.pixels)

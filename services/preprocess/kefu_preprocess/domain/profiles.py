@@ -20,6 +20,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "lift_dark": (0.0, 8.0),
     "clahe": (0.0, 10.0),
     "webp_quality": (0, 100),
+    "webp_quality_blurred": (0, 100),
     "multiple_of": (1, 256),
 }
 

@@ -51,6 +51,8 @@ class Profile:
     lift_dark: float = 0.0
     clahe: float = 0.0
     webp_quality: int = 80
+    # WebP quality for blurred pictures alone; the higher of the two is used.
+    webp_quality_blurred: int = 0
     multiple_of: int = 1
 
 

@@ -55,6 +55,7 @@ def to_profile(profile: pb.Profile) -> Profile:
         webp_quality=(
             profile.webp_quality if profile.HasField("webp_quality") else usual.webp_quality
         ),
+        webp_quality_blurred=profile.webp_quality_blurred,
         multiple_of=profile.multiple_of or usual.multiple_of,
     )
 

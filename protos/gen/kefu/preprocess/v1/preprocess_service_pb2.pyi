@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Profile(_message.Message):
-    __slots__ = ("name", "max_pixels", "min_pixels", "contrast", "sharpen", "clahe", "webp_quality", "multiple_of", "sharpen_blurred", "lift_dark")
+    __slots__ = ("name", "max_pixels", "min_pixels", "contrast", "sharpen", "clahe", "webp_quality", "multiple_of", "sharpen_blurred", "lift_dark", "webp_quality_blurred")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MIN_PIXELS_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class Profile(_message.Message):
     MULTIPLE_OF_FIELD_NUMBER: _ClassVar[int]
     SHARPEN_BLURRED_FIELD_NUMBER: _ClassVar[int]
     LIFT_DARK_FIELD_NUMBER: _ClassVar[int]
+    WEBP_QUALITY_BLURRED_FIELD_NUMBER: _ClassVar[int]
     name: str
     max_pixels: int
     min_pixels: int
@@ -29,7 +30,8 @@ class Profile(_message.Message):
     multiple_of: int
     sharpen_blurred: float
     lift_dark: float
-    def __init__(self, name: _Optional[str] = ..., max_pixels: _Optional[int] = ..., min_pixels: _Optional[int] = ..., contrast: _Optional[float] = ..., sharpen: _Optional[float] = ..., clahe: _Optional[float] = ..., webp_quality: _Optional[int] = ..., multiple_of: _Optional[int] = ..., sharpen_blurred: _Optional[float] = ..., lift_dark: _Optional[float] = ...) -> None: ...
+    webp_quality_blurred: int
+    def __init__(self, name: _Optional[str] = ..., max_pixels: _Optional[int] = ..., min_pixels: _Optional[int] = ..., contrast: _Optional[float] = ..., sharpen: _Optional[float] = ..., clahe: _Optional[float] = ..., webp_quality: _Optional[int] = ..., multiple_of: _Optional[int] = ..., sharpen_blurred: _Optional[float] = ..., lift_dark: _Optional[float] = ..., webp_quality_blurred: _Optional[int] = ...) -> None: ...
 
 class PrepareRequest(_message.Message):
     __slots__ = ("data", "media_type", "profile", "crop_mode", "find_elements", "draw_elements", "scale_down_oversized", "language", "cache_scope")
