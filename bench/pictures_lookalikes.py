@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from bench.pictures_makers import maker_screen
 from bench.pictures_screens import (
     BRANDS,
     WORDS,
@@ -255,7 +256,80 @@ def _photo_of_screen(rng: random.Random) -> Drawn:
     return picture.filter(ImageFilter.GaussianBlur(0.8)), "photo of a phone"
 
 
+def _bezel(rng: random.Random) -> Drawn:
+    """A shop's advertising: a phone with round corners and a bezel on a backdrop, words above it, cut off below; or
+    two phones side by side."""
+    draw_screen = rng.choice((maker_screen, phone_screen))
+    screen = Image.fromarray(draw_screen(rng).pixels)
+    while screen.width > screen.height:
+        screen = Image.fromarray(draw_screen(rng).pixels)
+    width, height = screen.size
+    bezel, side = int(width * rng.uniform(0.015, 0.05)), int(width * rng.uniform(0.03, 0.3))
+    words = int(width * rng.choice((0.03, 0.06, 0.3, 0.4)))
+    count = rng.choice((1, 1, 2))
+    backdrop = rng.choice(
+        ((214, 222, 232), (240, 196, 180), (96, 110, 200), (250, 250, 250), (34, 60, 50))
+    )
+    picture = Image.new(
+        "RGB", (count * (width + 2 * bezel) + (count + 1) * side, height + words), backdrop
+    )
+    draw = ImageDraw.Draw(picture)
+    if words > 0.2 * width:
+        size = width * 0.07
+        draw.text((side, words * 0.3), _words(rng, 2), ink_on(backdrop, rng), font=font_of(size))
+    mask = Image.new("L", screen.size, 0)
+    ImageDraw.Draw(mask).rounded_rectangle(
+        [0, 0, width, height], width * rng.uniform(0.0, 0.1), fill=255
+    )
+    bezel_colour = rng.choice(((12, 12, 14), (60, 60, 66), (240, 240, 240), (200, 170, 150)))
+    if sum(abs(a - b) for a, b in zip(bezel_colour, backdrop, strict=True)) < 60:
+        bezel_colour = (150, 20, 40)
+    for number in range(count):
+        left, top = side + number * (width + 2 * bezel + side), words - bezel
+        box = [left, top, left + width + 2 * bezel, top + height + 4 * bezel]
+        draw.rounded_rectangle(box, width * 0.1, fill=bezel_colour)
+        picture.paste(screen, (left + bezel, words), mask)
+    return picture, "phone in a bezel"
+
+
+def _reminders(rng: random.Random) -> Drawn:
+    """Times at the left, and at the right a bin, a lock, a bottle or a card: shapes of a battery's proportions."""
+    width, height, unit = _portrait(rng)
+    picture, draw, ink = _canvas(rng, width, height)
+    kind = rng.choice(("bin", "lock", "bottle", "card", "switch"))
+    for row in range(14):
+        y, x = rng.uniform(14, 24) * unit + row * 48 * unit, width - 24 * unit
+        draw.text((16 * unit, y), _time(rng), ink, font=font_of(14 * unit), anchor="lm")
+        if row % 3 == 0:
+            draw.text((80 * unit, y), _words(rng, 2), ink, font=font_of(12 * unit), anchor="lm")
+        if kind == "bin":
+            draw.rectangle([x - 3 * unit, y - 9 * unit, x + 3 * unit, y - 8 * unit], fill=ink)
+            draw.rectangle([x - 7 * unit, y - 8 * unit, x + 7 * unit, y - 6 * unit], fill=ink)
+            draw.rectangle([x - 6 * unit, y - 5 * unit, x + 6 * unit, y + 9 * unit], fill=ink)
+        elif kind == "lock":
+            draw.arc(
+                [x - 4 * unit, y - 9 * unit, x + 4 * unit, y + unit], 180, 360, fill=ink, width=2
+            )
+            draw.rounded_rectangle(
+                [x - 6 * unit, y - 3 * unit, x + 6 * unit, y + 8 * unit], 2, fill=ink
+            )
+        elif kind == "bottle":
+            draw.rectangle([x - 2 * unit, y - 9 * unit, x + 2 * unit, y - 5 * unit], fill=ink)
+            draw.ellipse([x - 5 * unit, y - 6 * unit, x + 5 * unit, y + 4 * unit], fill=ink)
+            draw.rectangle([x - 5 * unit, y, x + 5 * unit, y + 9 * unit], fill=ink)
+        elif kind == "card":
+            draw.rounded_rectangle(
+                [x - 9 * unit, y - 5 * unit, x + 9 * unit, y + 5 * unit], 2, outline=ink
+            )
+        else:
+            draw.rounded_rectangle(
+                [x - 11 * unit, y - 6 * unit, x + 11 * unit, y + 6 * unit], 6 * unit, fill=ink
+            )
+            draw.ellipse([x, y - 5 * unit, x + 10 * unit, y + 5 * unit], fill=(255, 255, 255))
+    return picture, f"times and a {kind}"
+
+
 _KINDS: tuple[Callable[[random.Random], Drawn], ...] = (
     _app_bar, _chat, _timetable, _desktop, _menu_bar, _web, _receipt, _game, _video, _framed, _photo,
-    _photo_of_screen,
+    _photo_of_screen, _bezel, _reminders,
 )  # fmt: skip

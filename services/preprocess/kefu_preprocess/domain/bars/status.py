@@ -16,11 +16,11 @@ import numpy as np
 
 from kefu_preprocess.domain.bars.boundary import Boundary, find_boundary, row_shares
 from kefu_preprocess.domain.bars.clock import LEAST_LIKENESS
+from kefu_preprocess.domain.bars.frame import is_framed, recognised_top
 from kefu_preprocess.domain.bars.glyphs import layers
 from kefu_preprocess.domain.bars.pictograms import Pictogram, Sign
 from kefu_preprocess.domain.bars.row import DEEPEST, Place, Row, find_rows
 from kefu_preprocess.domain.bars.strip import Strip
-from kefu_preprocess.domain.decode import Pixels
 
 # Glyphs are thinner than this, over the device's shorter side: a battery's case is 3.5 % tall.
 _THICKEST = 0.05
@@ -63,7 +63,7 @@ def find_status_bar(strip: Strip) -> StatusBar | None:
 
 
 def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
-    if not _nothing_above(strip, row) or _framed(strip, row):
+    if not _nothing_above(strip, row) or is_framed(strip, row):
         return None
     top, bottom = _extent(strip, row)
     boundary = find_boundary(strip, top, bottom)
@@ -220,7 +220,7 @@ def _landscape_doubt(strip: Strip, row: Row) -> float:
 
 def _nothing_above(strip: Strip, row: Row) -> bool:
     """No letters and no edge of a window above the row; a slanted ribbon in the right corner is not counted."""
-    above = _top(row) - round(0.2 * row.height)
+    above = recognised_top(row) - round(0.2 * row.height)
     if above <= 2:
         return True
     width = int(strip.width * 0.8)
@@ -237,39 +237,6 @@ def _nothing_above(strip: Strip, row: Row) -> bool:
         return True
     share = np.maximum(row_shares(steps >= 12), row_shares(steps <= -12))
     return bool(share.max() < 0.6)
-
-
-def _top(row: Row) -> int:
-    """The first row of what was recognised: a shape of the row may be the corner of a frame around it."""
-    parts = [each.top for each in row.pictograms]
-    if row.clock is not None:
-        parts.append(row.clock.top)
-    return max(row.top, min(parts) - round(0.2 * row.height)) if parts else row.top
-
-
-def _framed(strip: Strip, row: Row) -> bool:
-    """Whether an upright edge as tall as the row stands between the picture's side and the row's first or last glyph:
-    the edge of a device that is drawn around the screen, or of another picture beside it."""
-    top = max(0, _top(row) - round(0.3 * row.height))
-    bottom = min(strip.height, row.bottom + round(0.3 * row.height))
-    # The frame itself may be a tall shape of the row.
-    low = [each for each in row.glyphs if each.height <= 1.6 * row.height]
-    first = min((each.left for each in low), default=0)
-    last = max((each.right for each in low), default=strip.width)
-    margin = max(2, round(0.003 * strip.width))
-    return _upright_edge(strip.rgb[top:bottom, margin : first - 2]) or _upright_edge(
-        strip.rgb[top:bottom, last + 2 : strip.width - margin]
-    )
-
-
-def _upright_edge(band: Pixels) -> bool:
-    if band.shape[0] < 3 or band.shape[1] < 3:
-        return False
-    wide = band.astype(np.int16)
-    steps = np.sort(wide[:, 2:] - wide[:, :-2], axis=0)
-    # Every row must step to the same side in one of the colours; a twentieth may not, for noise.
-    few = steps.shape[0] // 20
-    return bool((steps[few] >= 14).any() or (steps[-1 - few] <= -14).any())
 
 
 def _extent(strip: Strip, row: Row) -> tuple[int, int]:
