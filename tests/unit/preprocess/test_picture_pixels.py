@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
+from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu_common.errors import KefuError, Reason
 from kefu_preprocess.adapters.cache import MemoryCache
 from kefu_preprocess.domain.enhance import adaptive_contrast, contrast_and_sharpen
@@ -17,6 +18,7 @@ from kefu_preprocess.domain.fit import target_size
 from kefu_preprocess.domain.pipeline import STEPS, prepare
 from kefu_preprocess.domain.profiles import check_profile
 from kefu_preprocess.domain.values import Job, Limits, Prepared, Profile
+from kefu_preprocess.servicers.translate import to_profile
 from tests.unit.preprocess.pictures import encoded, noise, opened
 
 SIDES = st.integers(1, 20_000)
@@ -93,7 +95,7 @@ def test_the_same_job_gives_the_same_bytes() -> None:
 
 def test_lossless_is_lossless() -> None:
     pixels = noise(64, 48)
-    profile = Profile(contrast=1.0, sharpen=0.0, webp_quality=0)
+    profile = Profile(contrast=1.0, sharpen=0.0, sharpen_blurred=0.0, webp_quality=0)
     prepared = prepare(Job(data=encoded(pixels, "PNG"), profile=profile), Limits())
     assert np.array_equal(np.asarray(opened(prepared.data).convert("RGB")), pixels)
     assert prepared.report.steps == ("decode", "webp lossless")
@@ -175,6 +177,21 @@ def test_a_blurred_picture_may_have_more_quality(blur: float, quality: int, made
     """Faint slopes fell under WebP's quantisation: of five budgets' blurred lines 95 won and 42 lost against 85."""
     profile = Profile(webp_quality=quality, webp_quality_blurred=95)
     assert prepare(Job(data=_letters(blur), profile=profile), Limits()).report.steps[-1] == made
+
+
+def test_what_a_caller_leaves_open_is_the_default_and_zero_is_an_answer() -> None:
+    assert to_profile(pb.Profile()) == Profile()
+    off = to_profile(
+        pb.Profile(sharpen_blurred=0, lift_dark=0, webp_quality=0, webp_quality_blurred=0)
+    )
+    assert (off.sharpen_blurred, off.lift_dark, off.webp_quality, off.webp_quality_blurred) == (
+        0,
+    ) * 4
+
+
+def test_nothing_is_done_by_default_to_a_sharp_bright_picture() -> None:
+    """The usual script's contrast and sharpening were the default: half-size receipts lost 107 lines and won 28."""
+    assert prepare(Job(data=_letters(0.0)), Limits()).report.steps == ("decode", "webp 85")
 
 
 def test_the_stronger_sharpening_is_used_for_a_blurred_picture() -> None:

@@ -43,16 +43,16 @@ class Profile:
     name: str = "default"
     max_pixels: int = 12_000_000
     min_pixels: int = 0
-    contrast: float = 1.3
-    sharpen: float = 1.5
+    contrast: float = 1.0
+    sharpen: float = 0.0
     # Unsharp mask strength for blurred pictures alone; the stronger of the two is used.
-    sharpen_blurred: float = 0.0
+    sharpen_blurred: float = 1.5
     # Most gain for a photo that is too dark; 0 leaves it dark.
-    lift_dark: float = 0.0
+    lift_dark: float = 2.0
     clahe: float = 0.0
-    webp_quality: int = 80
+    webp_quality: int = 85
     # WebP quality for blurred pictures alone; the higher of the two is used.
-    webp_quality_blurred: int = 0
+    webp_quality_blurred: int = 95
     multiple_of: int = 1
 
 

@@ -43,19 +43,21 @@ def to_job(request: pb.PrepareRequest) -> Job:
 def to_profile(profile: pb.Profile) -> Profile:
     """A profile with its defaults filled in, as the comments of kefu.preprocess.v1.Profile say."""
     usual = Profile()
+
+    def wanted(setting: str) -> float:
+        return _number(getattr(profile if profile.HasField(setting) else usual, setting))
+
     return Profile(
         name=profile.name or usual.name,
         max_pixels=profile.max_pixels or usual.max_pixels,
         min_pixels=profile.min_pixels,
-        contrast=_number(profile.contrast) if profile.HasField("contrast") else usual.contrast,
-        sharpen=_number(profile.sharpen) if profile.HasField("sharpen") else usual.sharpen,
-        sharpen_blurred=_number(profile.sharpen_blurred),
-        lift_dark=_number(profile.lift_dark),
+        contrast=wanted("contrast"),
+        sharpen=wanted("sharpen"),
+        sharpen_blurred=wanted("sharpen_blurred"),
+        lift_dark=wanted("lift_dark"),
         clahe=_number(profile.clahe),
-        webp_quality=(
-            profile.webp_quality if profile.HasField("webp_quality") else usual.webp_quality
-        ),
-        webp_quality_blurred=profile.webp_quality_blurred,
+        webp_quality=int(wanted("webp_quality")),
+        webp_quality_blurred=int(wanted("webp_quality_blurred")),
         multiple_of=profile.multiple_of or usual.multiple_of,
     )
 
