@@ -48,7 +48,6 @@ def _profile(
         lift_dark=lift,
         clahe=clahe,
         webp_quality=webp,
-        webp_quality_blurred=0,
     )
 
 

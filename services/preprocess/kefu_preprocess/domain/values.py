@@ -52,7 +52,7 @@ class Profile:
     clahe: float = 0.0
     webp_quality: int = 85
     # WebP quality for blurred pictures alone; the higher of the two is used.
-    webp_quality_blurred: int = 95
+    webp_quality_blurred: int = 0
     multiple_of: int = 1
 
 

@@ -57,7 +57,7 @@ def to_profile(profile: pb.Profile) -> Profile:
         lift_dark=wanted("lift_dark"),
         clahe=_number(profile.clahe),
         webp_quality=int(wanted("webp_quality")),
-        webp_quality_blurred=int(wanted("webp_quality_blurred")),
+        webp_quality_blurred=profile.webp_quality_blurred,
         multiple_of=profile.multiple_of or usual.multiple_of,
     )
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from kefu.media.v1 import picture_pb2 as kefu_dot_media_dot_v1_dot_picture__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+kefu/preprocess/v1/preprocess_service.proto\x12\x12kefu.preprocess.v1\x1a\x1bkefu/media/v1/picture.proto\"\xf8\x02\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmax_pixels\x18\x02 \x01(\r\x12\x12\n\nmin_pixels\x18\x03 \x01(\r\x12\x15\n\x08\x63ontrast\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x07sharpen\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\x05\x63lahe\x18\x06 \x01(\x02H\x02\x88\x01\x01\x12\x19\n\x0cwebp_quality\x18\x07 \x01(\rH\x03\x88\x01\x01\x12\x13\n\x0bmultiple_of\x18\x08 \x01(\r\x12\x1c\n\x0fsharpen_blurred\x18\t \x01(\x02H\x04\x88\x01\x01\x12\x16\n\tlift_dark\x18\n \x01(\x02H\x05\x88\x01\x01\x12!\n\x14webp_quality_blurred\x18\x0b \x01(\rH\x06\x88\x01\x01\x42\x0b\n\t_contrastB\n\n\x08_sharpenB\x08\n\x06_claheB\x0f\n\r_webp_qualityB\x12\n\x10_sharpen_blurredB\x0c\n\n_lift_darkB\x17\n\x15_webp_quality_blurred\"\xff\x01\n\x0ePrepareRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12,\n\x07profile\x18\x03 \x01(\x0b\x32\x1b.kefu.preprocess.v1.Profile\x12*\n\tcrop_mode\x18\x04 \x01(\x0e\x32\x17.kefu.media.v1.CropMode\x12\x15\n\rfind_elements\x18\x05 \x01(\x08\x12\x15\n\rdraw_elements\x18\x06 \x01(\x08\x12\x1c\n\x14scale_down_oversized\x18\x07 \x01(\x08\x12\x10\n\x08language\x18\x08 \x01(\t\x12\x13\n\x0b\x63\x61\x63he_scope\x18\t \x01(\t\"q\n\x0fPrepareResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12,\n\x06report\x18\x03 \x01(\x0b\x32\x1c.kefu.media.v1.PictureReport\x12\x0e\n\x06marked\x18\x04 \x01(\x0c\"u\n\x15RenderDocumentRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x11\n\tmax_pages\x18\x03 \x01(\r\x12\x12\n\nmax_pixels\x18\x04 \x01(\r\x12\x13\n\x0b\x63\x61\x63he_scope\x18\x05 \x01(\t\"h\n\x0cRenderedPage\x12\x0c\n\x04page\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12(\n\x04size\x18\x04 \x01(\x0b\x32\x1a.kefu.media.v1.PictureSize\"^\n\x16RenderDocumentResponse\x12/\n\x05pages\x18\x01 \x03(\x0b\x32 .kefu.preprocess.v1.RenderedPage\x12\x13\n\x0btotal_pages\x18\x02 \x01(\r2\xd0\x01\n\x11PreprocessService\x12R\n\x07Prepare\x12\".kefu.preprocess.v1.PrepareRequest\x1a#.kefu.preprocess.v1.PrepareResponse\x12g\n\x0eRenderDocument\x12).kefu.preprocess.v1.RenderDocumentRequest\x1a*.kefu.preprocess.v1.RenderDocumentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+kefu/preprocess/v1/preprocess_service.proto\x12\x12kefu.preprocess.v1\x1a\x1bkefu/media/v1/picture.proto\"\xda\x02\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmax_pixels\x18\x02 \x01(\r\x12\x12\n\nmin_pixels\x18\x03 \x01(\r\x12\x15\n\x08\x63ontrast\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x07sharpen\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\x05\x63lahe\x18\x06 \x01(\x02H\x02\x88\x01\x01\x12\x19\n\x0cwebp_quality\x18\x07 \x01(\rH\x03\x88\x01\x01\x12\x13\n\x0bmultiple_of\x18\x08 \x01(\r\x12\x1c\n\x0fsharpen_blurred\x18\t \x01(\x02H\x04\x88\x01\x01\x12\x16\n\tlift_dark\x18\n \x01(\x02H\x05\x88\x01\x01\x12\x1c\n\x14webp_quality_blurred\x18\x0b \x01(\rB\x0b\n\t_contrastB\n\n\x08_sharpenB\x08\n\x06_claheB\x0f\n\r_webp_qualityB\x12\n\x10_sharpen_blurredB\x0c\n\n_lift_dark\"\xff\x01\n\x0ePrepareRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12,\n\x07profile\x18\x03 \x01(\x0b\x32\x1b.kefu.preprocess.v1.Profile\x12*\n\tcrop_mode\x18\x04 \x01(\x0e\x32\x17.kefu.media.v1.CropMode\x12\x15\n\rfind_elements\x18\x05 \x01(\x08\x12\x15\n\rdraw_elements\x18\x06 \x01(\x08\x12\x1c\n\x14scale_down_oversized\x18\x07 \x01(\x08\x12\x10\n\x08language\x18\x08 \x01(\t\x12\x13\n\x0b\x63\x61\x63he_scope\x18\t \x01(\t\"q\n\x0fPrepareResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12,\n\x06report\x18\x03 \x01(\x0b\x32\x1c.kefu.media.v1.PictureReport\x12\x0e\n\x06marked\x18\x04 \x01(\x0c\"u\n\x15RenderDocumentRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x11\n\tmax_pages\x18\x03 \x01(\r\x12\x12\n\nmax_pixels\x18\x04 \x01(\r\x12\x13\n\x0b\x63\x61\x63he_scope\x18\x05 \x01(\t\"h\n\x0cRenderedPage\x12\x0c\n\x04page\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12(\n\x04size\x18\x04 \x01(\x0b\x32\x1a.kefu.media.v1.PictureSize\"^\n\x16RenderDocumentResponse\x12/\n\x05pages\x18\x01 \x03(\x0b\x32 .kefu.preprocess.v1.RenderedPage\x12\x13\n\x0btotal_pages\x18\x02 \x01(\r2\xd0\x01\n\x11PreprocessService\x12R\n\x07Prepare\x12\".kefu.preprocess.v1.PrepareRequest\x1a#.kefu.preprocess.v1.PrepareResponse\x12g\n\x0eRenderDocument\x12).kefu.preprocess.v1.RenderDocumentRequest\x1a*.kefu.preprocess.v1.RenderDocumentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,17 +33,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kefu.preprocess.v1.preproce
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROFILE']._serialized_start=97
-  _globals['_PROFILE']._serialized_end=473
-  _globals['_PREPAREREQUEST']._serialized_start=476
-  _globals['_PREPAREREQUEST']._serialized_end=731
-  _globals['_PREPARERESPONSE']._serialized_start=733
-  _globals['_PREPARERESPONSE']._serialized_end=846
-  _globals['_RENDERDOCUMENTREQUEST']._serialized_start=848
-  _globals['_RENDERDOCUMENTREQUEST']._serialized_end=965
-  _globals['_RENDEREDPAGE']._serialized_start=967
-  _globals['_RENDEREDPAGE']._serialized_end=1071
-  _globals['_RENDERDOCUMENTRESPONSE']._serialized_start=1073
-  _globals['_RENDERDOCUMENTRESPONSE']._serialized_end=1167
-  _globals['_PREPROCESSSERVICE']._serialized_start=1170
-  _globals['_PREPROCESSSERVICE']._serialized_end=1378
+  _globals['_PROFILE']._serialized_end=443
+  _globals['_PREPAREREQUEST']._serialized_start=446
+  _globals['_PREPAREREQUEST']._serialized_end=701
+  _globals['_PREPARERESPONSE']._serialized_start=703
+  _globals['_PREPARERESPONSE']._serialized_end=816
+  _globals['_RENDERDOCUMENTREQUEST']._serialized_start=818
+  _globals['_RENDERDOCUMENTREQUEST']._serialized_end=935
+  _globals['_RENDEREDPAGE']._serialized_start=937
+  _globals['_RENDEREDPAGE']._serialized_end=1041
+  _globals['_RENDERDOCUMENTRESPONSE']._serialized_start=1043
+  _globals['_RENDERDOCUMENTRESPONSE']._serialized_end=1137
+  _globals['_PREPROCESSSERVICE']._serialized_start=1140
+  _globals['_PREPROCESSSERVICE']._serialized_end=1348
 # @@protoc_insertion_point(module_scope)
