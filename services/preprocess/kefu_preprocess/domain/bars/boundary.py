@@ -38,8 +38,12 @@ class Boundary:
     clear: int
 
 
-def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
-    """The end of a bar whose glyphs stand from `top` to `bottom` (exclusive). None where there is no room for a cut."""
+def find_boundary(
+    strip: Strip, glyphs: tuple[int, int], hole: tuple[int, int] | None
+) -> Boundary | None:
+    """The end of a bar. `glyphs` are the first and last (exclusive) row of its glyphs, `hole` those of a camera's
+    cutout between them. None where there is no room for a cut."""
+    top, bottom = glyphs if hole is None else (min(glyphs[0], hole[0]), max(glyphs[1], hole[1]))
     symmetric = top + bottom - 1
     grace = max(strip.scale, round(GRACE * strip.unit))
     # No cut above this: a whole row of the original below the glyphs, whose lowest row may be hardly visible.
@@ -50,8 +54,10 @@ def find_boundary(strip: Strip, top: int, bottom: int) -> Boundary | None:
         return None
     rows = strip.grey.astype(np.int16)
     edge = _first_edge(strip.rgb, bottom + 1, deepest)
-    # Closer to the glyphs than this there is no content by design, only their own fringe and JPEG's ringing.
-    fringe = bottom + max(2, round(_FRINGE * (bottom - top)))
+    # Closer to the glyphs than this there is no content by design, only their own fringe and JPEG's ringing. A cutout,
+    # three times as tall, has no more of a fringe than they have.
+    least_fringe = max(2, round(_FRINGE * (glyphs[1] - glyphs[0])))
+    fringe = max(glyphs[1] + least_fringe, bottom + 2)
     content = _first_content(rows, fringe, min(strip.height - 1, 2 * deepest))
     overlay = content <= fringe + 3
     clear = 0 if overlay else content - bottom

@@ -29,6 +29,8 @@ _HALF_A_GLYPH = 0.025
 CERTAIN = 0.7
 # Evidence below which a row is not looked at again, and confidence above which no other layer can tell more.
 _HOPELESS, _ENOUGH = 0.2, 0.84
+# Heights of a digit within which what follows the clock belongs to it.
+_NEAR_CLOCK = 8
 # What a row adds to its clock by its layout alone.
 _TIDY = 0.16
 
@@ -65,8 +67,7 @@ def find_status_bar(strip: Strip) -> StatusBar | None:
 def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
     if not _nothing_above(strip, row) or is_framed(strip, row):
         return None
-    top, bottom = _extent(strip, row)
-    boundary = find_boundary(strip, top, bottom)
+    boundary = find_boundary(strip, _extent(row), _cutout(strip, row))
     if boundary is None:
         return None
     if not boundary.clear and not boundary.edge:
@@ -90,7 +91,7 @@ def _evidence(strip: Strip, row: Row) -> float:
         and (each.sign is not Sign.BATTERY or each.left > 0.5 * strip.width)
     ]
     signs = {each.sign for each in across}
-    if signs == {Sign.BATTERY} and _company(strip, row, across) < 2:
+    if signs == {Sign.BATTERY} and _company(strip, row, across) < 2 and not _beside_clock(row):
         # A lone rounded box may be any button: a battery has a percentage or other glyphs beside it. One that stands,
         # with its cap, is hardly anything else.
         standing = any(each.right - each.left < each.bottom - each.top for each in across)
@@ -117,10 +118,28 @@ def _evidence(strip: Strip, row: Row) -> float:
     return sum_
 
 
+def _beside_clock(row: Row) -> bool:
+    """Whether a Wi-Fi fan or signal bars follow the clock: some makers leave the battery alone on the other side."""
+    if row.clock is None:
+        return False
+    near = row.clock.right + _NEAR_CLOCK * row.height
+    return any(
+        each.sign is not Sign.BATTERY and row.clock.right <= each.left <= near
+        for each in row.pictograms
+    )
+
+
 def _twice(strip: Strip, row: Row) -> bool:
-    """Whether a sign that a phone has once stands on the row twice, far apart. Signal bars may: there are two cards."""
+    """Whether a sign that a phone has once stands on the row twice, far apart. Signal bars may: there are two cards.
+    An app's icon that looks like a battery stands among the notifications: close behind a left clock, or at the far
+    left of a right one."""
+    notified = 0.25 * strip.width
+    if row.clock is not None and row.place is Place.LEFT:
+        notified = row.clock.right + 0.2 * strip.width
     for sign in (Sign.WIFI, Sign.BATTERY):
-        places = [each.left for each in row.pictograms if each.sign is sign]
+        places = [
+            each.left for each in row.pictograms if each.sign is sign and each.right > notified
+        ]
         if places and max(places) - min(places) > 0.3 * strip.width:
             return True
     return False
@@ -175,9 +194,22 @@ def _across(strip: Strip, row: Row, left: int, right: int) -> bool:
 
 
 def _tidy(strip: Strip, row: Row) -> bool:
-    """A phone's row, though no pictogram was recognised: a clock on the left, and a small group at the right edge whose
-    margin is like the clock's."""
-    if row.place is not Place.LEFT or row.clock is None or not strip.portrait:
+    """A phone's row, though no pictogram was recognised: a clock on the left and a small group at the right edge whose
+    margin is like the clock's, or a clock at the right end and the group close before it."""
+    if row.clock is None or not strip.portrait:
+        return False
+    if row.place is Place.RIGHT:
+        before = [
+            each
+            for each in row.glyphs
+            if 0.5 * strip.width < each.left and each.right <= row.clock.left
+        ]
+        return (
+            2 <= len(before) <= 20
+            and row.clock.left - max(each.right for each in before) <= 2 * row.height
+            and _empty_on_the_left(strip, row)
+        )
+    if row.place is not Place.LEFT:
         return False
     right = [each for each in row.glyphs if each.left > 0.55 * strip.width]
     if not 2 <= len(right) <= 40:
@@ -213,9 +245,16 @@ def _landscape_doubt(strip: Strip, row: Row) -> float:
     phone's or a tablet's stands at the left."""
     if row.place in (Place.LEFT, Place.NOWHERE):
         return 0.0 if row.place is Place.LEFT else 0.2
+    if row.place is Place.RIGHT and _empty_on_the_left(strip, row):
+        return 0.0
     small = row.height < 0.017 * strip.unit
     crowded = sum(1 for each in row.glyphs if each.right < 0.45 * strip.width) > 14
     return 0.5 if small or crowded or row.place is Place.CENTRE else 0.0
+
+
+def _empty_on_the_left(strip: Strip, row: Row) -> bool:
+    """Two notifications at most: a desktop has the names of its menus there."""
+    return sum(1 for each in row.glyphs if each.right < 0.5 * strip.width) <= 2
 
 
 def _nothing_above(strip: Strip, row: Row) -> bool:
@@ -239,8 +278,8 @@ def _nothing_above(strip: Strip, row: Row) -> bool:
     return bool(share.max() < 0.6)
 
 
-def _extent(strip: Strip, row: Row) -> tuple[int, int]:
-    """First and last (exclusive) row of the bar's glyphs, and of a camera hole or island that is drawn beside them."""
+def _extent(row: Row) -> tuple[int, int]:
+    """First and last (exclusive) row of the bar's glyphs."""
     parts = [(each.top, each.bottom) for each in row.pictograms]
     if row.clock is not None:
         parts.append((row.clock.top, row.clock.bottom))
@@ -251,11 +290,7 @@ def _extent(strip: Strip, row: Row) -> tuple[int, int]:
         and 0.5 * row.height <= each.height <= 1.6 * row.height
     ]
     parts += [(each.top, each.bottom) for each in level]
-    top, bottom = min(each[0] for each in parts), max(each[1] for each in parts)
-    hole = _cutout(strip, row)
-    if hole is not None:
-        top, bottom = min(top, hole[0]), max(bottom, hole[1])
-    return top, bottom
+    return min(each[0] for each in parts), max(each[1] for each in parts)
 
 
 def _cutout(strip: Strip, row: Row) -> tuple[int, int] | None:
