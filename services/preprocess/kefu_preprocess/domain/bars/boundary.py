@@ -16,6 +16,8 @@ _EDGE_SHARE, _EDGE_STEP = 0.72, 3
 # Content: this much of the row differs by at least this many levels from the row a little above.
 _CONTENT_SHARE, _CONTENT_STEP = 0.004, 22
 _FRINGE = 0.3
+# Steps along a row that is still empty, and along one of text, over its columns.
+_SPECKS, _TEXT = 0.0015, 0.01
 _RIBBON_FROM = 0.8
 # A seam between two lively pictures: this much of the row steps by so many levels, to any side, and so many times more
 # than in the usual row around it.
@@ -64,6 +66,9 @@ def find_boundary(
     if edge is not None and (overlay or edge <= content + 3):
         return Boundary(min(edge, max(least, edge - grace)), True, clear)
     if overlay:
+        gap = _gap_below(rows, bottom, fringe + 3)
+        if gap is not None:
+            return Boundary(min(gap[1], max(least, (gap[0] + gap[1] + 1) // 2)), False, 0)
         # Something lies under the glyphs themselves: a photo, a map, or an app's own text that nearly touches them.
         # Where it begins cannot be seen, unless a seam goes through all of it.
         end = _part_of_way(least, symmetric, _OVERLAID)
@@ -74,6 +79,21 @@ def find_boundary(
     if content > symmetric:
         return Boundary(_part_of_way(least, symmetric, _TRUSTED), False, clear)
     return Boundary((bottom + content + 1) // 2, False, clear)
+
+
+def _gap_below(rows: NDArray[np.int16], first: int, last: int) -> tuple[int, int] | None:
+    """The empty rows between a bar's glyphs and an app's own text that nearly touches them: the first of them and the
+    first row of that text. None where no row is empty, as over a photo or a map, or no text follows: the rest of a
+    camera's cutout has two edges on a row."""
+    steps = (np.abs(np.diff(rows[first:last], axis=1)) >= _CONTENT_STEP).mean(axis=1)
+    busy = steps >= _SPECKS
+    if busy.all():
+        return None
+    empty = int(busy.argmin())
+    if not busy[empty:].any():
+        return None
+    text = empty + int(busy[empty:].argmax())
+    return (first + empty, first + text) if steps[text : text + 3].max() >= _TEXT else None
 
 
 def _part_of_way(least: int, symmetric: int, share: float) -> int:

@@ -4,16 +4,19 @@ draws at its sides; each where it is certain."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from kefu_preprocess.domain.bars.bottom import find_bottom_bar, find_home_indicator
 from kefu_preprocess.domain.bars.sides import Sides, find_side_bars
-from kefu_preprocess.domain.bars.status import CERTAIN, find_status_bar
+from kefu_preprocess.domain.bars.status import CERTAIN, StatusBar, find_status_bar
 from kefu_preprocess.domain.bars.strip import top_strip
 from kefu_preprocess.domain.decode import Pixels
 from kefu_preprocess.domain.values import Crop, CropMode
 
 # Confidence from which a caller who insists gets the likeliest bar.
 _LIKELY = 0.3
+# Confidence that a clock alone gives.
+_PLAUSIBLE = 0.5
 # How sure one can be that a picture has no bar, when nothing on it looks like one: some bars cannot be read.
 _NOTHING_SEEN = 0.95
 # Three buttons, or an indicator, without a status bar: their shapes and places say what they are, no clock confirms it.
@@ -43,13 +46,17 @@ def find_crop(pixels: Pixels, mode: CropMode) -> Crop:
         if sides.kind:
             strip = top_strip(pixels)
             bar = None if strip is None else find_status_bar(strip)
-            certain = bar is not None and bar.confidence >= CERTAIN
         sides = Sides()
     if strip is None:
         return Crop(kind="none", confidence=_NOTHING_SEEN)
+    bottom = None
+    if bar is not None and (bar.confidence >= CERTAIN or _laid_out_like_one(bar)):
+        bottom = find_bottom_bar(pixels)
+        if bottom is not None and bar.confidence < CERTAIN:
+            # A navigation bar says that the picture is a phone's whole screen: so the time on its first row is its own.
+            bar = replace(bar, confidence=CERTAIN)
     least = _LIKELY if mode is CropMode.FORCE else CERTAIN
     top = bar.cut // strip.scale if bar is not None and bar.confidence >= least else 0
-    bottom = find_bottom_bar(pixels) if certain else None
     if bottom is None and not sides.kind:
         # Without a clock one pill is little to go by: it is looked for where an iPhone held across has it.
         bottom = find_home_indicator(pixels)
@@ -66,3 +73,7 @@ def find_crop(pixels: Pixels, mode: CropMode) -> Crop:
         confidence=bar.confidence if bar is not None and top else _BY_SHAPE,
         kind="+".join(filter(None, kinds)),
     )
+
+
+def _laid_out_like_one(bar: StatusBar) -> bool:
+    return bar.tidy and bar.confidence >= _PLAUSIBLE

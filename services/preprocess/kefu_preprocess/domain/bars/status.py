@@ -37,12 +37,14 @@ _TIDY = 0.16
 
 @dataclass(frozen=True, slots=True)
 class StatusBar:
-    """`cut`: first row that stays, in pixels of the strip. `confidence` 0 to 1."""
+    """`cut`: first row that stays, in pixels of the strip. `confidence` 0 to 1. `tidy`: a clock and what stands across
+    from it are laid out like a phone's, on an empty ground."""
 
     cut: int
     confidence: float
     row: Row
     boundary: Boundary
+    tidy: bool
 
 
 def find_status_bar(strip: Strip) -> StatusBar | None:
@@ -72,10 +74,12 @@ def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
         return None
     if not boundary.clear and not boundary.edge:
         evidence -= 0.1
-    if boundary.edge and not row.pictograms and _tidy(strip, row):
+    tidy = _tidy(strip, row)
+    if boundary.edge and not row.pictograms and tidy:
         # A receipt's time and price stand like a clock and a battery: without a pictogram there must be a band.
         evidence += _TIDY
-    return StatusBar(boundary.cut, min(0.99, evidence), row, boundary)
+    tidy = tidy and (boundary.edge or boundary.clear > 0)
+    return StatusBar(boundary.cut, min(0.99, evidence), row, boundary, tidy)
 
 
 def _evidence(strip: Strip, row: Row) -> float:
