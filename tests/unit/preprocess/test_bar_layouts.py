@@ -142,3 +142,77 @@ def test_what_begins_beside_a_cameras_island_is_content() -> None:
     sheet.draw.ellipse([1076, 158, 1128, 210], fill=(210, 30, 40))
     sheet.title(80)
     assert 143 <= sheet.crop().top <= 158
+
+
+def unknown_signs(*, percentage: str, bottom: str = "") -> Sheet:
+    """A time, and at the right shapes that nobody knows before a percentage, or before nothing."""
+    sheet = Sheet(1080, 2340, 3, (240, 241, 243))
+    pen = sheet.pen(14, 22)
+    pen.text(60, "16:12")
+    right = 1080 - 60.0
+    if percentage:
+        right -= pen.width_of(percentage)
+        pen.text(right, percentage)
+    for wide in (30, 34):
+        right -= 16 + wide
+        sheet.draw.arc([right, 50, right + wide, 50 + wide], 20, 300, sheet.ink, 5)
+        sheet.draw.line([right, 50 + wide, right + wide, 58], sheet.ink, 4)
+    sheet.title(70)
+    if bottom == "handle":
+        sheet.draw.rounded_rectangle([390, 2312, 690, 2320], 4, fill=(30, 30, 30))
+    if bottom == "rule":
+        sheet.draw.rectangle([0, 2312, 1080, 2320], fill=(30, 30, 30))
+    return sheet
+
+
+def test_a_percentage_with_pictograms_before_it_is_one_of_charge() -> None:
+    assert 29 * 3 < unknown_signs(percentage="76%").crop().top < 70 * 3
+
+
+def test_a_number_without_its_sign_is_none() -> None:
+    assert unknown_signs(percentage="768").crop().top == 0
+
+
+def test_a_forecast_lists_times_and_percentages_as_well() -> None:
+    sheet = Sheet(1080, 2340, 3, (240, 241, 243))
+    pen = sheet.pen(14, 22)
+    pen.text(60, "16:00")
+    pen.text(940, "76%")
+    sheet.draw.ellipse([850, 50, 890, 84], fill=sheet.ink)
+    assert sheet.crop().top == 0
+
+
+def test_a_gesture_handle_tells_that_the_first_row_is_the_phones_own() -> None:
+    crop = unknown_signs(percentage="", bottom="handle").crop()
+    assert 29 * 3 < crop.top < 70 * 3
+    assert crop.kind == "status_bar+gesture_bar"
+    assert unknown_signs(percentage="", bottom="rule").crop().top == 0
+    assert unknown_signs(percentage="").crop().top == 0
+
+
+def test_a_battery_may_be_round_at_both_ends() -> None:
+    sheet = Sheet(1080, 2340, 3, (12, 32, 48))
+    pen = sheet.pen(14, 16)
+    pen.text(60, "13:57")
+    right = 1080 - 70
+    sheet.draw.rounded_rectangle([right - 68, 33, right, 63], 15, outline=WHITE, width=3)
+    sheet.draw.rounded_rectangle([right - 62, 39, right - 6, 57], 9, fill=(70, 180, 30))
+    for left in (right - 200, right - 150, right - 110):
+        sheet.draw.arc([left, 34, left + 30, 64], 20, 300, WHITE, 4)
+    sheet.title(60)
+    assert 21 * 3 < sheet.crop().top < 60 * 3
+
+
+def test_a_title_right_below_the_icons_is_not_cut() -> None:
+    """A page of an app inside another began four rows below the clock, nearer than JPEG's fringe is looked at."""
+    sheet = Sheet(828, 1792, 2, WHITE)
+    pen = sheet.pen(15, 24)
+    pen.text(50, "20:28")
+    right = 828 - 40.0
+    for name in ("battery", "wifi", "bars"):
+        right -= pen.sign(name, right) + 12
+    title = sheet.pen(14, 38)
+    title.text(40, "Return")
+    title.text(330, "My profile")
+    first = int(title.rows[0])
+    assert int(pen.rows[1]) <= sheet.crop().top <= first

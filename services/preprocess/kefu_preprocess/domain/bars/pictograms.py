@@ -1,4 +1,4 @@
-"""The pictograms of a status bar: battery, Wi-Fi, mobile signal.
+"""The pictograms of a status bar: battery, Wi-Fi, mobile signal, and the percentage of charge.
 
 They are drawn at start-up in the few shapes that Android and iOS and their flavours share, and compared by correlation:
 no shape is taken from a picture.
@@ -14,7 +14,9 @@ from functools import cache, partial
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
+from kefu_preprocess.domain.bars.digits import likeness as digit_likeness
 from kefu_preprocess.domain.bars.glyphs import Glyph, Grey, Layer
 from kefu_preprocess.domain.bars.shapes import Vector, stretched_vector, tight
 
@@ -25,6 +27,7 @@ class Sign(StrEnum):
     BATTERY = "battery"
     WIFI = "wifi"
     SIGNAL = "signal"
+    PERCENT = "percent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ class Pictogram:
 
 
 # Least correlation that counts. Letters and tool bar icons stay below; real pictograms mostly reach 0.9.
-_LEAST = {Sign.WIFI: 0.8, Sign.SIGNAL: 0.86}
+_LEAST = {Sign.WIFI: 0.8, Sign.SIGNAL: 0.86, Sign.PERCENT: 0.84}
+# Of the digit before a percent sign, and the widest space between them in heights of the row.
+_DIGIT, _SPACE = 0.75, 0.45
+Box = tuple[int, int, int, int]
 # Gaps between the parts of one pictogram (arcs, bars), in heights of the row.
 _JOINS = (0.0, 0.13, 0.24)
 
@@ -57,7 +63,9 @@ def find_pictograms(layer: Layer, glyphs: Sequence[Glyph], height: float) -> lis
                 continue
             seen.add(box)
             best = _recognise(layer.relief[top:bottom, left:right])
-            if best is not None:
+            if best is not None and (
+                best[0] is not Sign.PERCENT or _after_a_digit(layer, glyphs, box)
+            ):
                 found.append(Pictogram(best[0], left, top, right, bottom, best[1]))
     for glyph in glyphs:
         likeness = _battery_likeness(layer, glyph, height)
@@ -66,6 +74,23 @@ def find_pictograms(layer: Layer, glyphs: Sequence[Glyph], height: float) -> lis
                 Pictogram(Sign.BATTERY, glyph.left, glyph.top, glyph.right, glyph.bottom, likeness)
             )
     return _best_of_each_place(found)
+
+
+def _after_a_digit(layer: Layer, glyphs: Sequence[Glyph], box: Box) -> bool:
+    left, top, _, bottom = box
+    tall = bottom - top
+    before = [
+        each
+        for each in glyphs
+        if 0 <= left - each.right <= _SPACE * tall
+        and abs(each.height - tall) <= 0.25 * tall
+        and each.width <= tall
+    ]
+    return any(
+        digit_likeness(layer.relief[each.top : each.bottom, each.left : each.right], "0123456789")
+        >= _DIGIT
+        for each in before
+    )
 
 
 def _best_of_each_place(found: Sequence[Pictogram]) -> list[Pictogram]:
@@ -100,8 +125,10 @@ def _battery_likeness(layer: Layer, glyph: Glyph, height: float) -> float:
         # The nub may hang on the case: judge the left nine tenths.
         body = filled[:, : max(2, int(wide * 0.9))]
         fill = sum(_row_sums(body)) / body.size
-        straight = min(rows[1:-1]) if tall > 4 else 0.0
-        return fill if fill >= 0.9 and straight >= 0.8 else 0.0
+        # Some makers' are round at both ends.
+        round_ = tall // 10
+        straight = min(rows[1:-1]) >= 0.6 and min(rows[1 + round_ : tall - 1 - round_]) >= 0.8
+        return fill if fill >= 0.9 and straight else 0.0
     cap = _mean(rows[: max(1, tall // 12)])
     # An 8 or a 0 is as full, and as narrow on top, but round below as well.
     floor = _mean(rows[-max(1, tall // 14) :])
@@ -118,9 +145,6 @@ def _row_sums(mask: Grey) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-Box = tuple[int, int, int, int]
 
 
 def _blobs(glyphs: Sequence[Glyph], gap: float) -> Iterator[Box]:
@@ -184,6 +208,8 @@ def _drawings() -> Iterator[tuple[Sign, Draw]]:
     for bars in (4, 5):
         for thick in (0.5, 0.68):
             yield Sign.SIGNAL, partial(_bars, bars=bars, thick=thick)
+    for weight in (0, 1, 2, 4):
+        yield Sign.PERCENT, partial(_percent, weight=weight)
 
 
 def _fan(canvas: Grey, half: int) -> None:
@@ -220,3 +246,10 @@ def _bars(canvas: Grey, bars: int, thick: float) -> None:
         left = 40 + bar * step
         tall = int(80 * (0.32 + 0.68 * bar / (bars - 1)))
         cv2.rectangle(canvas, (left, 140 - tall), (left + int(step * thick), 140), 255, -1)
+
+
+def _percent(canvas: Grey, weight: int) -> None:
+    picture = Image.fromarray(canvas)
+    font = ImageFont.load_default(96)
+    ImageDraw.Draw(picture).text((60, 20), "%", 255, font=font, stroke_width=weight)
+    canvas[:] = np.asarray(picture)

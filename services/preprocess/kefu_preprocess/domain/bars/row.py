@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from kefu_preprocess.domain.bars.clock import LEAST_LIKENESS, Clock, find_clocks
 from kefu_preprocess.domain.bars.glyphs import Glyph, Layer
-from kefu_preprocess.domain.bars.pictograms import Pictogram, find_pictograms
+from kefu_preprocess.domain.bars.pictograms import Pictogram, Sign, find_pictograms
 
 
 class Place(StrEnum):
@@ -38,8 +38,8 @@ class Row:
 
     @property
     def signs(self) -> int:
-        """How many kinds of pictogram were recognised, 0 to 3."""
-        return len({each.sign for each in self.pictograms})
+        """How many kinds of pictogram were recognised, 0 to 3; a percentage is none."""
+        return len({each.sign for each in self.pictograms} - {Sign.PERCENT})
 
 
 # Height of a bar's digits over the device's shorter side: a large iPad's clock is 0.8 %, an iPhone's 3.3 %, with an

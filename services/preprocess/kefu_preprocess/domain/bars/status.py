@@ -31,6 +31,8 @@ CERTAIN = 0.7
 _HOPELESS, _ENOUGH = 0.2, 0.84
 # Heights of a digit within which what follows the clock belongs to it.
 _NEAR_CLOCK = 8
+# Shapes beside a percentage that make it one of charge: its digits, and two pictograms or more.
+_IN_COMPANY = 4
 # What a row adds to its clock by its layout alone.
 _TIDY = 0.16
 
@@ -75,7 +77,7 @@ def _judge(strip: Strip, row: Row, evidence: float) -> StatusBar | None:
     if not boundary.clear and not boundary.edge:
         evidence -= 0.1
     tidy = _tidy(strip, row)
-    if boundary.edge and not row.pictograms and tidy:
+    if boundary.edge and not row.signs and tidy:
         # A receipt's time and price stand like a clock and a battery: without a pictogram there must be a band.
         evidence += _TIDY
     tidy = tidy and (boundary.edge or boundary.clear > 0)
@@ -95,6 +97,10 @@ def _evidence(strip: Strip, row: Row) -> float:
         and (each.sign is not Sign.BATTERY or each.left > 0.5 * strip.width)
     ]
     signs = {each.sign for each in across}
+    if signs == {Sign.PERCENT}:
+        # Weather and battery settings list percentages beside times as well, but not with pictograms before them.
+        known = row.clock is not None and _company(strip, row, across) >= _IN_COMPANY
+        signs = {Sign.BATTERY} if known else set()
     if signs == {Sign.BATTERY} and _company(strip, row, across) < 2 and not _beside_clock(row):
         # A lone rounded box may be any button: a battery has a percentage or other glyphs beside it. One that stands,
         # with its cap, is hardly anything else.
