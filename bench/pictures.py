@@ -3,7 +3,7 @@
 DIR holds screenshots/, receipts/ and pages/, or is the screenshots folder itself (then the other two are looked for
 beside it). OCR needs an environment with rapidocr: --ocr-python, default .kefu/envs/triton/bin/python.
 
-All of it takes about 40 minutes on two cores, a third of them for OCR of the reader's card. `--what ocr` is the whole
+All of it takes about half an hour on two cores, much of it for OCR of the reader's card. `--what ocr` is the whole
 ablation, every setting of every card: hours, so give it an --ocr-memory, with which it goes on where it was broken off.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 
 # What is measured, and about how many minutes it takes on two cores.
-WHAT = {"bars": 2, "speed": 1, "quality": 5, "elements": 2, "ocr": 13, "memory": 6, "fuzz": 10}
+WHAT = {"bars": 2, "speed": 1, "quality": 5, "elements": 2, "ocr": 13, "memory": 6, "fuzz": 2}
 # Of the ablation, what `all` reads: the reader's card, before and after.
 _OCR_MODELS = ("reader",)
 _OCR_SETTINGS = ("nothing, WebP 85", "as the card says", "both (usual numbers)")
