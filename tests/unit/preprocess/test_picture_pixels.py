@@ -186,7 +186,8 @@ def test_what_a_caller_leaves_open_is_the_default_and_zero_is_an_answer() -> Non
 
 
 def test_nothing_is_done_by_default_to_a_sharp_bright_picture() -> None:
-    """The usual script's contrast and sharpening were the default: half-size receipts lost 107 lines and won 28."""
+    """The usual script's contrast and sharpening were the default: of half-size pictures'
+    lines at five budgets 139 were lost and 36 won."""
     assert prepare(Job(data=_letters(0.0)), Limits()).report.steps == ("decode", "webp 85")
 
 
