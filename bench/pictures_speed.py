@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from bench.pictures_ocr import Reader, png
+from bench.pictures_ocr import Reader, card_profile, png
 from bench.pictures_truth import Written, lines_read, pages, receipts
 from kefu_preprocess.adapters.pool import WorkerPool
 from kefu_preprocess.domain.decode import decode
@@ -24,27 +23,10 @@ from kefu_preprocess.domain.formats import Format
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import Job, Limits, Profile
 
-_CARD = Path(__file__).parents[1] / "deploy/triton_models/reader/1/model.json"
 _ROUNDS = 7
 
 
-def reader_profile() -> Profile:
-    """What the reader's card asks for."""
-    card = json.loads(_CARD.read_text(encoding="utf-8"))
-    picture, settings = card["picture"], card["preprocess"]
-    return Profile(
-        name=settings["profile"],
-        max_pixels=picture["max_pixels"],
-        min_pixels=picture["min_pixels"],
-        contrast=settings["contrast"],
-        sharpen=settings["sharpen"],
-        sharpen_blurred=settings.get("sharpen_blurred", 0.0),
-        clahe=settings["clahe"],
-        webp_quality=settings["webp_quality"],
-    )
-
-
-READER = reader_profile()
+READER = card_profile("reader")
 
 
 def usual_script(data: bytes) -> bytes:
@@ -109,7 +91,7 @@ def fastest(work: Callable[[], object], rounds: int = _ROUNDS) -> float:
 def _one_core(case: _Case) -> None:
     limits = Limits()
     job = Job(data=case.data, profile=READER)
-    full = Job(data=case.data, profile=replace(Profile(), name="usual numbers, full size"))
+    full = Job(data=case.data, profile=replace(Profile(), name="full size"))
     usual = fastest(lambda: usual_script(case.data), 3)
     ours = fastest(lambda: prepare(job, limits))
     everything = fastest(lambda: prepare(full, limits), 3)

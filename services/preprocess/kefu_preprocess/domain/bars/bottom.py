@@ -20,6 +20,8 @@ from kefu_preprocess.domain.decode import Pixels
 
 # All over the shorter side. A handle: iOS 35 % × 1.2 %, Android 20 to 30 % × 0.5 to 0.9 %, up to 6 % from the edge.
 _DEPTH = 0.18
+# A bar's signs reach nearer to the edge than this.
+_NEAR = 0.13
 _HANDLE_HEIGHT = (0.0028, 0.02)
 _HANDLE_WIDTH = (0.1, 0.46)
 _HANDLE_FROM_EDGE = 0.062
@@ -55,6 +57,10 @@ def find_bottom_bar(pixels: Pixels) -> BottomBar | None:
     grey = np.asarray(cv2.cvtColor(pixels[rows - depth :], cv2.COLOR_RGB2GRAY), np.uint8)
     if not empty_rows(grey[-2:], ()).all():
         return None  # neither reaches the last rows: most pages that scroll, in a hundredth of the time
+    near = grey[depth - int(unit * _NEAR) :]
+    lightest, darkest = cv2.reduce(near, 1, cv2.REDUCE_MAX), cv2.reduce(near, 1, cv2.REDUCE_MIN)
+    if int(cv2.absdiff(lightest, darkest).max()) <= _EMPTY_STEP:
+        return None  # nothing there at all
     for layer in layers(grey, int(_THICKEST * unit)):
         for find in (_gesture_bar, _navigation_bar):
             bar = find(grey, layer, unit)
