@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from bench.pictures_service import mutated, seed_files
+from bench.pictures.service import mutated, seed_files
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu_common.errors import Reason
 from kefu_common.status import from_call_error

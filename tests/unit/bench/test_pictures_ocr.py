@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from bench.pictures_models import MODELS
-from bench.pictures_ocr import card_profile, mcnemar
+from bench.pictures.models import MODELS
+from bench.pictures.ocr import card_profile, mcnemar
 from kefu_preprocess.domain.profiles import check_profile
 
 

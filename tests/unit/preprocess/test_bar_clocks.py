@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from bench.pictures_signs import font_of
+from bench.pictures.signs import font_of
 from kefu_preprocess.domain.bars.clock import LEAST_LIKENESS, Clock, find_clocks
 from kefu_preprocess.domain.bars.glyphs import layers
 

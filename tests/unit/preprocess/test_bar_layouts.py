@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench.pictures_maker_signs import Pen
+from bench.pictures.maker_signs import Pen
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.values import Crop, CropMode
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.pictures_screens import phone_screen
+from bench.pictures.screens import phone_screen
 from kefu_preprocess.domain.enhance import contrast_and_sharpen, dark_photo_gain
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import Job, Limits, Prepared, Profile

@@ -7,8 +7,8 @@ import random
 import cv2
 import numpy as np
 
-from bench.pictures_elements import Score, overlap
-from bench.pictures_layouts import draw_layout
+from bench.pictures.elements import Score, overlap
+from bench.pictures.layouts import draw_layout
 from kefu_preprocess.domain.elements import find_elements
 from kefu_preprocess.domain.marks import COLOURS, ink_on, place_labels
 from kefu_preprocess.domain.values import Box, ElementKind

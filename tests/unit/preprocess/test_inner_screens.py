@@ -6,9 +6,9 @@ import random
 
 import numpy as np
 
-from bench.pictures_lookalikes import lookalike
-from bench.pictures_nested import letterboxed, nested, not_nested
-from bench.pictures_screens import phone_screen
+from bench.pictures.lookalikes import lookalike
+from bench.pictures.nested import letterboxed, nested, not_nested
+from bench.pictures.screens import phone_screen
 from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import Finding, QualityKind
 

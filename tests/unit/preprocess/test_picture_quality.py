@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.pictures_cameras import photo_of_screen, photographed
-from bench.pictures_faults import cut_through_text, glare, lamp_in_the_dark, motion
-from bench.pictures_screens import phone_screen
+from bench.pictures.cameras import photo_of_screen, photographed
+from bench.pictures.faults import cut_through_text, glare, lamp_in_the_dark, motion
+from bench.pictures.screens import phone_screen
 from kefu_preprocess.domain.advice import advice_for
 from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import QualityKind

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from bench.pictures_lookalikes import lookalike
-from bench.pictures_makers import maker_screen
-from bench.pictures_screens import phone_screen
-from bench.pictures_signs import SIGNS, font_of
+from bench.pictures.lookalikes import lookalike
+from bench.pictures.makers import maker_screen
+from bench.pictures.screens import phone_screen
+from bench.pictures.signs import SIGNS, font_of
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import CropMode, Job, Limits

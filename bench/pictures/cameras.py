@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.pictures_truth import Pixels
+from bench.pictures.truth import Pixels
 
 Light = NDArray[np.float32]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench import pictures_faults as faults
-from bench.pictures_cameras import photo_of_screen, photographed, through_jpeg
-from bench.pictures_nested import letterboxed, nested, not_nested
-from bench.pictures_truth import Pixels, pages, receipts
+from bench.pictures import faults as faults
+from bench.pictures.cameras import photo_of_screen, photographed, through_jpeg
+from bench.pictures.nested import letterboxed, nested, not_nested
+from bench.pictures.truth import Pixels, pages, receipts
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import CropMode, Finding, QualityKind

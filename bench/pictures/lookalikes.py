@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from bench.pictures_makers import maker_screen
-from bench.pictures_screens import (
+from bench.pictures.makers import maker_screen
+from bench.pictures.screens import (
     BRANDS,
     WORDS,
     Screen,
@@ -21,7 +21,7 @@ from bench.pictures_screens import (
     phone_screen,
     wallpaper,
 )
-from bench.pictures_signs import SIGNS, font_of
+from bench.pictures.signs import SIGNS, font_of
 
 Drawn = tuple[Image.Image, str]
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageDraw
 
-from bench.pictures_parts import BUTTON, ICON, PICTURE, TEXT, Page, Part
-from bench.pictures_screens import WORDS, finished
-from bench.pictures_signs import Colour, font_of
+from bench.pictures.parts import BUTTON, ICON, PICTURE, TEXT, Page, Part
+from bench.pictures.screens import WORDS, finished
+from bench.pictures.signs import Colour, font_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from bench.pictures_maker_signs import Pen
-from bench.pictures_screens import (
+from bench.pictures.maker_signs import Pen
+from bench.pictures.screens import (
     BRANDS,
     Screen,
     content,
@@ -22,7 +22,7 @@ from bench.pictures_screens import (
     mean,
     wallpaper,
 )
-from bench.pictures_signs import Colour
+from bench.pictures.signs import Colour
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from bench.pictures_ocr import Reader, card_profile, png
-from bench.pictures_truth import Written, lines_read, pages, receipts
+from bench.pictures.ocr import Reader, card_profile, png
+from bench.pictures.truth import Written, lines_read, pages, receipts
 from kefu_preprocess.adapters.pool import WorkerPool
 from kefu_preprocess.domain.decode import decode
 from kefu_preprocess.domain.encode import encode_webp

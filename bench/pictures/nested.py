@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench.pictures_screens import BRANDS, WORDS, finished, phone_screen, wallpaper
-from bench.pictures_signs import font_of
+from bench.pictures.screens import BRANDS, WORDS, finished, phone_screen, wallpaper
+from bench.pictures.signs import font_of
 
 
 @dataclass(frozen=True, slots=True)

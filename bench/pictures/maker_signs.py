@@ -7,7 +7,7 @@ import random
 
 from PIL import Image, ImageDraw
 
-from bench.pictures_signs import SIGNS, Colour, Sign, font_of
+from bench.pictures.signs import SIGNS, Colour, Sign, font_of
 
 
 def _words(

@@ -12,11 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bench.pictures_across import not_across, phone_across
-from bench.pictures_lookalikes import lookalike
-from bench.pictures_makers import maker_screen
-from bench.pictures_nested import nested, not_nested
-from bench.pictures_screens import phone_screen
+from bench.pictures.across import not_across, phone_across
+from bench.pictures.lookalikes import lookalike
+from bench.pictures.makers import maker_screen
+from bench.pictures.nested import nested, not_nested
+from bench.pictures.screens import phone_screen
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.quality import examine
 from kefu_preprocess.domain.values import CropMode, QualityKind

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.pictures_layouts import Layout, draw_layout
-from bench.pictures_parts import Part
-from bench.pictures_speed import fastest
-from bench.pictures_truth import pages
+from bench.pictures.layouts import Layout, draw_layout
+from bench.pictures.parts import Part
+from bench.pictures.speed import fastest
+from bench.pictures.truth import pages
 from kefu_preprocess.domain.elements import find_elements
 from kefu_preprocess.domain.values import Box, Element
 

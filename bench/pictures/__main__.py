@@ -1,4 +1,4 @@
-"""`python -m bench.pictures --data DIR`: everything that is claimed of the picture pipeline, measured.
+"""Everything that is claimed of the picture pipeline, measured: `./dev bench pictures --data DIR`.
 
 DIR holds screenshots/, receipts/ and pages/, or is the screenshots folder itself (then the other two are looked for
 beside it). OCR needs an environment with rapidocr: --ocr-python, default .kefu/envs/triton/bin/python.
@@ -59,25 +59,25 @@ def main() -> int:
 def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
     # Imported where needed: the memory of one measurement must not be the other's.
     if what == "bars":
-        from bench import pictures_bars
+        from bench.pictures import bars
 
-        pictures_bars.run(root / "screenshots", drawn=chosen.drawn)
+        bars.run(root / "screenshots", drawn=chosen.drawn)
     elif what == "speed":
-        from bench import pictures_speed
+        from bench.pictures import speed
 
-        pictures_speed.run(root, chosen.ocr_python)
+        speed.run(root, chosen.ocr_python)
     elif what == "quality":
-        from bench import pictures_quality
+        from bench.pictures import quality
 
-        pictures_quality.run(root)
+        quality.run(root)
     elif what == "elements":
-        from bench import pictures_elements
+        from bench.pictures import elements
 
-        pictures_elements.run(root, chosen.drawn // 5)
+        elements.run(root, chosen.drawn // 5)
     elif what == "ocr":
-        from bench import pictures_ocr
+        from bench.pictures import ocr
 
-        pictures_ocr.run(
+        ocr.run(
             root,
             chosen.ocr_python,
             sample=chosen.receipts,
@@ -87,13 +87,13 @@ def _run(what: str, root: Path, chosen: argparse.Namespace) -> None:
             remembered=chosen.ocr_memory,
         )
     elif what == "memory":
-        from bench import pictures_service
+        from bench.pictures import service
 
-        pictures_service.run_memory(root, chosen.pictures)
+        service.run_memory(root, chosen.pictures)
     elif what == "fuzz":
-        from bench import pictures_service
+        from bench.pictures import service
 
-        pictures_service.run_fuzz(root, chosen.files)
+        service.run_fuzz(root, chosen.files)
 
 
 def _list(words: str, separator: str) -> list[str]:

@@ -22,15 +22,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bench.pictures_models import MODELS, Model
-from bench.pictures_truth import DEGRADATIONS, Pixels, Written, lines_read, pages, receipts
+from bench.pictures.models import MODELS, Model
+from bench.pictures.truth import DEGRADATIONS, Pixels, Written, lines_read, pages, receipts
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import CropMode, Job, Limits, Profile
 
 PLAIN = "nothing, WebP 85"
 OWN = "as the card says"
 _OVER_SENT = "the same over as sent"
-_CARDS = Path(__file__).parents[1] / "deploy/triton_models"
+_CARDS = Path(__file__).parents[2] / "deploy/triton_models"
 
 
 def _profile(
@@ -82,9 +82,10 @@ class Reader:
     the same bytes read the same, so a run that was broken off goes on where it stopped."""
 
     def __init__(self, python: str, remembered: Path | None = None) -> None:
-        script = Path(__file__).with_name("pictures_ocr_reader.py")
+        script = Path(__file__).with_name("ocr_reader.py")
         self._process = subprocess.Popen(
-            [python, str(script)],
+            # -P: a module of this folder must not stand for one that the OCR imports.
+            [python, "-P", str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 from PIL import Image
 
-from bench.pictures_screens import phone_screen
+from bench.pictures.screens import phone_screen
 from kefu.preprocess.v1 import preprocess_service_pb2 as pb
 from kefu.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from kefu_common.status import from_call_error

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.pictures_cameras import through_jpeg
-from bench.pictures_truth import Pixels
+from bench.pictures.cameras import through_jpeg
+from bench.pictures.truth import Pixels
 
 Fault = Callable[[Pixels, random.Random], Pixels]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bench.pictures_screens import WORDS, ink_on, wallpaper
-from bench.pictures_signs import Colour, font_of
+from bench.pictures.screens import WORDS, ink_on, wallpaper
+from bench.pictures.signs import Colour, font_of
 from kefu_preprocess.domain.values import Box, ElementKind
 
 TEXT, BUTTON, ICON, PICTURE = (

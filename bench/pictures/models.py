@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bench.pictures_truth import Pixels
+from bench.pictures.truth import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench.pictures_screens import BRANDS, WORDS, finished, ink_on, wallpaper
-from bench.pictures_signs import SIGNS, Colour, font_of
+from bench.pictures.screens import BRANDS, WORDS, finished, ink_on, wallpaper
+from bench.pictures.signs import SIGNS, Colour, font_of
 
 Span = tuple[int, int]
 

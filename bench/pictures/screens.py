@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from bench.pictures_signs import SIGNS, Colour, font_of
+from bench.pictures.signs import SIGNS, Colour, font_of
 
 WORDS = tuple(
     "Orders Settings Inbox Search Profile Delivery Account Messages Photos Refund Today Invoice Wallet Coupon "  # noqa: SIM905
