@@ -48,7 +48,12 @@ def test_ctrl_c_cancels_the_call_at_the_server(gateway: FakeGateway, form: str) 
             assert process.stdout.read(6).decode() == "因为"
         assert gate.reached.wait(PATIENCE_S)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE_S)
+        try:
+            _, err = process.communicate(timeout=PATIENCE_S / 3)
+        except subprocess.TimeoutExpired:
+            # Once in some hundred runs an interrupt falls into a callback of gRPC's, where Python can only drop it.
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert err.decode() == "kefu: cancelled\n"
     assert gateway.calls[0].cancelled.wait(PATIENCE_S)
