@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bench.pictures.screens import BRANDS, WORDS, finished, ink_on, wallpaper
-from bench.pictures.signs import SIGNS, Colour, font_of
+from bench.pictures.signs import SIGNS, Colour, Spot, font_of
 
 Span = tuple[int, int]
 
@@ -86,7 +86,7 @@ def _status_row(
     draw.text((64 * unit, middle), time, ink, font=font_of(size), anchor="lm")
     edge = width - 64 * unit
     for name in ("battery", "wifi", "triangle"):
-        edge -= SIGNS[name](draw, edge, middle, size * 0.9, ink, rng) + 5 * unit
+        edge -= SIGNS[name](Spot(draw, edge, middle, size * 0.9, ink, rng)) + 5 * unit
 
 
 def _buttons(

@@ -21,7 +21,7 @@ from bench.pictures.screens import (
     phone_screen,
     wallpaper,
 )
-from bench.pictures.signs import SIGNS, font_of
+from bench.pictures.signs import SIGNS, Spot, font_of
 
 Drawn = tuple[Image.Image, str]
 
@@ -64,7 +64,7 @@ def _app_bar(rng: random.Random) -> Drawn:
     for _ in range(rng.randint(1, 3)):
         tall = rng.uniform(16, 24) * unit
         edge -= (
-            SIGNS[rng.choice(("bell", "triangle", "fan"))](draw, edge, middle, tall, ink, rng)
+            SIGNS[rng.choice(("bell", "triangle", "fan"))](Spot(draw, edge, middle, tall, ink, rng))
             + 14 * unit
         )
     for row in range(2, 12):
@@ -143,7 +143,7 @@ def _menu_bar(rng: random.Random) -> Drawn:
         draw.text((edge, middle), _time(rng), ink, font=font, anchor="rm")
         edge -= 60 * scale
     for name in ("battery", "wifi"):
-        edge -= SIGNS[name](draw, edge, middle, 12 * scale, ink, rng) + 9 * scale
+        edge -= SIGNS[name](Spot(draw, edge, middle, 12 * scale, ink, rng)) + 9 * scale
     picture.paste(wallpaper(rng, width, 400, smooth=True), (0, int(24 * scale)))
     return picture, "menu bar"
 
@@ -209,7 +209,7 @@ def _video(rng: random.Random) -> Drawn:
         font=font_of(13 * unit),
         anchor="lm",
     )
-    SIGNS["bell"](draw, width - 20 * unit, 18 * unit, 18 * unit, (255, 255, 255), rng)
+    SIGNS["bell"](Spot(draw, width - 20 * unit, 18 * unit, 18 * unit, (255, 255, 255), rng))
     draw.text(
         (20 * unit, height - 20 * unit),
         _time(rng),

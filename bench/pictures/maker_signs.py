@@ -7,34 +7,12 @@ import random
 
 from PIL import Image, ImageDraw
 
-from bench.pictures.signs import SIGNS, Colour, Sign, font_of
+from bench.pictures.signs import SIGNS, Colour, Sign, Spot, font_of, words_at
 
 
-def _words(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    words: str,
-    part: float = 1.0,
-) -> float:
-    """Letters `part` as tall as the row's."""
-    font = font_of(tall * 1.05 * part)
-    box = draw.textbbox((0, 0), words, font=font)
-    draw.text((edge - box[2], middle - (box[1] + box[3]) / 2), words, ink, font=font)
-    return box[2] - box[0]
-
-
-def _numbered(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _numbered(at: Spot) -> float:
     """A lying battery with its number inside an outline."""
+    draw, edge, middle, tall, ink, rng = at
     wide, half = tall * 2.0, tall * 0.5
     line = max(1, round(tall / 14))
     case = [edge - wide, middle - half, edge - tall * 0.14, middle + half]
@@ -48,15 +26,9 @@ def _numbered(
     return wide
 
 
-def _solid(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _solid(at: Spot) -> float:
     """A lying battery, full of ink, its number left open."""
+    draw, edge, middle, tall, ink, rng = at
     wide, half = tall * 1.95, tall * 0.5
     case = [edge - wide, middle - half, edge - tall * 0.14, middle + half]
     light = sum(ink) > 380
@@ -76,15 +48,9 @@ def _solid(
     return wide
 
 
-def _ring(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _ring(at: Spot) -> float:
     """A round battery."""
+    draw, edge, middle, tall, ink, rng = at
     box = [edge - tall, middle - tall / 2, edge, middle + tall / 2]
     pale = tuple((each + 128) // 2 for each in ink)
     draw.arc(box, 0, 360, fill=(pale[0], pale[1], pale[2]), width=max(1, round(tall / 6)))
@@ -92,14 +58,8 @@ def _ring(
     return tall
 
 
-def _alarm(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _alarm(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     line, half = max(1, round(tall / 9)), tall * 0.4
     x = edge - tall / 2
     draw.ellipse(
@@ -124,14 +84,8 @@ def _alarm(
     return tall
 
 
-def _bluetooth(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _bluetooth(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     x, step, half = edge - tall * 0.3, tall * 0.24, tall / 2
     path = [(x - step, middle - step), (x + step, middle + step), (x, middle + half), (x, middle - half),
             (x + step, middle - step), (x - step, middle + step)]  # fmt: skip
@@ -139,14 +93,8 @@ def _bluetooth(
     return tall * 0.6
 
 
-def _vibrate(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _vibrate(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     line, x = max(1, round(tall / 11)), edge - tall / 2
     draw.rounded_rectangle(
         [x - tall * 0.22, middle - tall * 0.42, x + tall * 0.22, middle + tall * 0.42],
@@ -163,28 +111,16 @@ def _vibrate(
     return tall
 
 
-def _moon(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _moon(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     draw.chord(
         [edge - tall * 0.8, middle - tall * 0.4, edge, middle + tall * 0.4], 20, 250, fill=ink
     )
     return tall * 0.8
 
 
-def _location(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _location(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     left, half = edge - tall * 0.7, tall * 0.36
     draw.polygon(
         [
@@ -198,33 +134,19 @@ def _location(
     return tall * 0.7
 
 
-def _speed(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _speed(at: Spot) -> float:
     """What comes through the network: on two small lines, or on one."""
+    _, _, middle, tall, _, rng = at
     number = rng.choice(("0.5", "12", "3.20", "128", "0.00"))
     if rng.random() < 0.5:
-        return _words(
-            draw, edge, middle, tall, ink, f"{number}{rng.choice(('K/s', 'KB/s', 'M/s'))}", 0.8
-        )
-    upper = _words(draw, edge, middle - tall * 0.28, tall, ink, number, 0.5)
-    return max(upper, _words(draw, edge, middle + tall * 0.28, tall, ink, "KB/s", 0.42))
+        return words_at(at, f"{number}{rng.choice(('K/s', 'KB/s', 'M/s'))}", 0.8)
+    upper = words_at(at._replace(middle=middle - tall * 0.28), number, 0.5)
+    return max(upper, words_at(at._replace(middle=middle + tall * 0.28), "KB/s", 0.42))
 
 
-def _app(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _app(at: Spot) -> float:
     """A notification of some app: a filled tile with a hole, or an outline with a letter."""
+    draw, edge, middle, tall, ink, rng = at
     box = [edge - tall, middle - tall / 2, edge, middle + tall / 2]
     shape = rng.choice((draw.ellipse, draw.rectangle))
     if rng.random() < 0.5:
@@ -238,14 +160,8 @@ def _app(
     return tall
 
 
-def _chat(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _chat(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     draw.ellipse(
         [edge - tall, middle - tall * 0.45, edge - tall * 0.2, middle + tall * 0.3], fill=ink
     )
@@ -253,14 +169,8 @@ def _chat(
     return tall
 
 
-def _dots(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _dots(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     size = tall * 0.09
     for number in range(3):
         x = edge - size - number * 4 * size
@@ -268,33 +178,16 @@ def _dots(
     return 10 * size
 
 
-def _carrier(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
-    return _words(
-        draw,
-        edge,
-        middle,
-        tall,
-        ink,
-        rng.choice(("Carrier", "AT&T", "CMCC", "Vodafone", "T-Mobile", "No SIM")),
+def _carrier(at: Spot) -> float:
+    return words_at(
+        at,
+        at.rng.choice(("Carrier", "AT&T", "CMCC", "Vodafone", "T-Mobile", "No SIM")),
     )
 
 
-def _han(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _han(at: Spot) -> float:
     """Two or four characters of even strokes in squares, as Chinese ones look from afar."""
+    draw, edge, middle, tall, ink, rng = at
     size, line = tall * 1.05, max(1, round(tall / 13))
     count = rng.choice((2, 2, 4))
     for number in range(count):
@@ -317,15 +210,8 @@ def _han(
 
 
 def _label(words: str) -> Sign:
-    def draw_label(
-        draw: ImageDraw.ImageDraw,
-        edge: float,
-        middle: float,
-        tall: float,
-        ink: Colour,
-        rng: random.Random,
-    ) -> float:
-        return _words(draw, edge, middle, tall, ink, words, 0.75)
+    def draw_label(at: Spot) -> float:
+        return words_at(at, words, 0.75)
 
     return draw_label
 
@@ -373,16 +259,19 @@ class Pen:
         """Draws a sign that ends at `edge`; gives its width."""
         tall = self.size * self.rng.uniform(0.8, 1.0)
         self._drew(self.middle - tall / 2, self.middle + tall / 2)
-        return MAKER_SIGNS[name](self.draw, edge, self.middle, tall, self.ink, self.rng)
+        return MAKER_SIGNS[name](self._spot(edge, tall))
 
     def from_left(self, name: str, left: float) -> float:
         """Draws a sign that begins at `left`; gives where it ends."""
         aside, state = ImageDraw.Draw(Image.new("RGB", (8, 8))), self.rng.getstate()
-        wide = MAKER_SIGNS[name](aside, 0.0, 0.0, self.size, (0, 0, 0), self.rng)
+        wide = MAKER_SIGNS[name](self._spot(0.0, self.size)._replace(draw=aside))
         self.rng.setstate(state)
-        MAKER_SIGNS[name](self.draw, left + wide, self.middle, self.size, self.ink, self.rng)
+        MAKER_SIGNS[name](self._spot(left + wide, self.size))
         self._drew(self.middle - self.size / 2, self.middle + self.size / 2)
         return left + wide
+
+    def _spot(self, edge: float, tall: float) -> Spot:
+        return Spot(self.draw, edge, self.middle, tall, self.ink, self.rng)
 
     def _drew(self, top: float, bottom: float) -> None:
         self.rows = (min(self.rows[0], top), max(self.rows[1], bottom))

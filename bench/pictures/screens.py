@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from bench.pictures.signs import SIGNS, Colour, font_of
+from bench.pictures.signs import SIGNS, Colour, Spot, font_of
 
 WORDS = tuple(
     "Orders Settings Inbox Search Profile Delivery Account Messages Photos Refund Today Invoice Wallet Coupon "  # noqa: SIM905
@@ -144,7 +144,7 @@ def _bar(
     def sign(name: str, edge: float) -> float:
         """Draws a sign that ends at `edge`; gives where the next one ends."""
         tall = size * rng.uniform(0.78, 1.0)
-        wide = SIGNS[name](draw, edge, middle, tall, ink, rng)
+        wide = SIGNS[name](Spot(draw, edge, middle, tall, ink, rng))
         rows.extend((middle - tall / 2, middle + tall / 2))
         return edge - wide - size * rng.uniform(0.3, 0.5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 from PIL import ImageDraw, ImageFont
 
@@ -15,17 +16,31 @@ def font_of(points: float) -> Font:
     return ImageFont.load_default(max(6.0, points))
 
 
-Sign = Callable[[ImageDraw.ImageDraw, float, float, float, Colour, random.Random], float]
+class Spot(NamedTuple):
+    """Where a sign goes, in pixels: it ends at `edge`, is `tall`, and `middle` is its vertical centre."""
+
+    draw: ImageDraw.ImageDraw
+    edge: float
+    middle: float
+    tall: float
+    ink: Colour
+    rng: random.Random
 
 
-def _battery(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+Sign = Callable[[Spot], float]
+
+
+def words_at(at: Spot, words: str, part: float = 1.0) -> float:
+    """Letters `part` as tall as the row's."""
+    draw, edge, middle, tall, ink, _ = at
+    font = font_of(tall * 1.05 * part)
+    box = draw.textbbox((0, 0), words, font=font)
+    draw.text((edge - box[2], middle - (box[1] + box[3]) / 2), words, ink, font=font)
+    return box[2] - box[0]
+
+
+def _battery(at: Spot) -> float:
+    draw, edge, middle, tall, ink, rng = at
     wide = tall * rng.uniform(1.9, 2.2)
     half = tall * 0.47
     left, right = edge - wide, edge - tall * 0.16
@@ -45,14 +60,8 @@ def _battery(
     return wide
 
 
-def _upright(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _upright(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     wide = tall * 0.56
     top, bottom = middle - tall / 2, middle + tall / 2
     draw.rectangle([edge - wide * 0.7, top, edge - wide * 0.3, top + tall * 0.12], fill=ink)
@@ -60,14 +69,8 @@ def _upright(
     return wide
 
 
-def _fan(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _fan(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     radius = tall
     centre = edge - radius * 0.72
     base = middle + tall / 2
@@ -77,14 +80,8 @@ def _fan(
     return radius * 1.44
 
 
-def _wifi(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _wifi(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     base, centre = middle + tall / 2, edge - tall * 0.72
     width = max(1, round(tall * 0.19))
     for radius in (tall, tall * 0.66):
@@ -102,14 +99,8 @@ def _wifi(
     return tall * 1.44
 
 
-def _triangle(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _triangle(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     draw.polygon(
         [(edge - tall, middle + tall / 2), (edge, middle - tall / 2), (edge, middle + tall / 2)],
         fill=ink,
@@ -117,14 +108,8 @@ def _triangle(
     return tall
 
 
-def _bars(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _bars(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     step = tall * 0.4
     for number in range(4):
         left = edge - (4 - number) * step
@@ -137,14 +122,8 @@ def _bars(
     return step * 4
 
 
-def _bell(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
+def _bell(at: Spot) -> float:
+    draw, edge, middle, tall, ink, _ = at
     draw.ellipse(
         [edge - tall * 0.8, middle - tall * 0.4, edge, middle + tall * 0.4],
         outline=ink,
@@ -158,18 +137,8 @@ def _bell(
     return tall * 0.8
 
 
-def _percent(
-    draw: ImageDraw.ImageDraw,
-    edge: float,
-    middle: float,
-    tall: float,
-    ink: Colour,
-    rng: random.Random,
-) -> float:
-    words, font = f"{rng.randint(3, 100)}%", font_of(tall * 1.05)
-    box = draw.textbbox((0, 0), words, font=font)
-    draw.text((edge - box[2], middle - (box[1] + box[3]) / 2), words, ink, font=font)
-    return box[2] - box[0]
+def _percent(at: Spot) -> float:
+    return words_at(at, f"{at.rng.randint(3, 100)}%")
 
 
 SIGNS: dict[str, Sign] = {

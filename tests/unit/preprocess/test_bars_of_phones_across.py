@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from bench.pictures.across import not_across, phone_across
 from bench.pictures.screens import phone_screen
-from bench.pictures.signs import SIGNS, font_of
+from bench.pictures.signs import SIGNS, Spot, font_of
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import Crop, CropMode, Job, Limits
@@ -32,7 +32,7 @@ def across(*, buttons: str = "right", clock: bool = True, ground: int = 0) -> Sc
         draw.text((180, 34), "11:25", (20, 20, 20), font=font_of(36), anchor="lm")
         edge = 1960.0
         for name in ("battery", "wifi"):
-            edge -= SIGNS[name](draw, edge, 34, 30, (20, 20, 20), random.Random(4)) + 14
+            edge -= SIGNS[name](Spot(draw, edge, 34, 30, (20, 20, 20), random.Random(4))) + 14
     if buttons:
         left = 2160 - BAND if buttons == "right" else 0
         x = left + BAND // 2

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from bench.pictures.lookalikes import lookalike
 from bench.pictures.makers import maker_screen
 from bench.pictures.screens import phone_screen
-from bench.pictures.signs import SIGNS, font_of
+from bench.pictures.signs import SIGNS, Spot, font_of
 from kefu_preprocess.domain.bars.detect import find_crop
 from kefu_preprocess.domain.pipeline import prepare
 from kefu_preprocess.domain.values import CropMode, Job, Limits
@@ -28,7 +28,7 @@ def plain_phone(buttons: bool = False, handle: bool = False) -> Screen:
     draw.text((44, 30), "11:25", (20, 20, 20), font=font_of(36), anchor="lm")
     edge = 1040.0
     for name in ("battery", "wifi"):
-        edge -= SIGNS[name](draw, edge, 30, 30, (20, 20, 20), random.Random(4)) + 14
+        edge -= SIGNS[name](Spot(draw, edge, 30, 30, (20, 20, 20), random.Random(4))) + 14
     draw.text((44, 130), "Orders", (20, 20, 20), font=font_of(60))
     draw.rectangle([40, 400, 1040, 900], fill=(90, 120, 200))
     if handle:
